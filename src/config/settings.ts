@@ -1,0 +1,84 @@
+/**
+ * Settings: the configuration as plain values, groups merged and defaults applied. The speaker takes these and changes
+ * of these; it never reads files. Field names are the configuration's, with units in the name.
+ */
+import type { Family } from 'bgp-parse';
+
+export interface Settings {
+  readonly asn: number;
+  /** Dotted quad; undefined = derived from the node's own addresses. */
+  readonly routerId: string | undefined;
+  /** Addresses to accept connections on; empty = never accept. */
+  readonly listen: readonly string[];
+  readonly port: number;
+  readonly networks: readonly NetworkSettings[];
+  /** Dotted quad; undefined = the router id. */
+  readonly clusterId: string | undefined;
+  readonly peers: readonly PeerSettings[];
+  readonly listenRanges: readonly ListenRangeSettings[];
+  readonly fib: FibSettings;
+  readonly control: ControlSettings;
+  readonly log: { readonly level: LogLevel };
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** What this node originates: a static prefix, or the connected subnets of an interface, followed live. */
+export type NetworkSettings = { readonly prefix: string } | { readonly interface: string };
+
+/** Shared by a configured peer and by the dynamic peers of a listen range. */
+export interface PeerOptions {
+  /** The peer's AS; 'internal' = ours, 'external' = any but ours. */
+  readonly asn: number | 'internal' | 'external';
+  readonly group: string | undefined;
+  readonly description: string | undefined;
+  readonly localAddress: string | undefined;
+  readonly interface: string | undefined;
+  /** TCP port of the peer. */
+  readonly port: number;
+  /** Never dial, only accept. */
+  readonly passive: boolean;
+  /** eBGP over more than one hop; a number is the TTL to send. */
+  readonly multihop: number | undefined;
+  /** GTSM (RFC 5082): how many hops away the peer may be (1 = directly connected). */
+  readonly ttlSecurityHops: number | undefined;
+  readonly password: string | undefined;
+  readonly holdTimeSeconds: number;
+  readonly keepaliveTimeSeconds: number;
+  readonly connectRetryTimeSeconds: number;
+  readonly families: readonly Family[];
+  readonly routeReflectorClient: boolean;
+  readonly nextHopSelf: boolean;
+  readonly addPath: { readonly send: 'best' | 'all' | number; readonly receive: boolean };
+  readonly gracefulRestart: { readonly restartTimeSeconds: number } | undefined;
+  readonly extendedMessages: boolean;
+  readonly extendedNextHop: boolean;
+  readonly shutdown: boolean;
+  /** Policy names; `accept` and `reject` are built in. undefined = the default of the session type (RFC 8212). */
+  readonly import: string | undefined;
+  readonly export: string | undefined;
+}
+
+export interface PeerSettings extends PeerOptions {
+  readonly address: string;
+}
+
+/** Dynamic peers: whoever connects from this prefix. */
+export interface ListenRangeSettings {
+  readonly prefix: string;
+  readonly peer: PeerOptions;
+}
+
+export interface FibSettings {
+  readonly enabled: boolean;
+  readonly table: number;
+  readonly protocol: number;
+  readonly metric: number;
+}
+
+export interface ControlSettings {
+  /** Path of the Unix socket. */
+  readonly socket: string;
+  /** `host:port` of the read-only HTTP listener; undefined = off. */
+  readonly http: string | undefined;
+}

@@ -1,0 +1,93 @@
+/** The JSON forms of the control API and of `bgpctl --json`: the contract with scripts. Absent values are null. */
+import type { Family } from 'bgp-parse';
+
+export type AsPathSegmentDto = number | number[] | { confedSequence: number[] } | { confedSet: number[] };
+
+export interface RouteDto {
+  prefix: string;
+  family: Family;
+  best: boolean;
+  installed: boolean;
+  /** Address of the peer the path came from; null = originated here. */
+  peer: string | null;
+  peerAsn: number | null;
+  nextHop: string;
+  asPath: AsPathSegmentDto[];
+  origin: 'igp' | 'egp' | 'incomplete';
+  localPref: number | null;
+  med: number | null;
+  communities: string[] | null;
+  largeCommunities: string[] | null;
+  extendedCommunities: string[] | null;
+  originatorId: string | null;
+  clusterList: string[] | null;
+  pathId: number | null;
+  stale: boolean;
+  /** Why this path is best, or why it is not. */
+  reason: string;
+  ageSeconds: number;
+}
+
+export interface PeerDto {
+  address: string;
+  asn: number | null;
+  state: 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established';
+  description: string | null;
+  group: string | null;
+  uptimeSeconds: number | null;
+  /** What ended the last session or attempt, or keeps routes from passing. */
+  lastError: string | null;
+  /** Remarks that explain what the table shows, e.g. the RFC 8212 default. */
+  notes: string[];
+  routerId: string | null;
+  families: Family[];
+  type: 'internal' | 'external' | null;
+  dynamic: boolean;
+  localAddress: string | null;
+  holdTimeSeconds: number | null;
+  keepaliveTimeSeconds: number | null;
+  capabilities: string[];
+  import: string;
+  export: string;
+  received: number;
+  accepted: number;
+  advertised: number;
+  messagesIn: number;
+  messagesOut: number;
+  updatesIn: number;
+  updatesOut: number;
+  sessionsEstablished: number;
+  sendBacklogBytes: number;
+  malformedUpdates: number;
+}
+
+export interface FibRowDto {
+  prefix: string;
+  nextHops: { via: string | null; interface: string | null; weight: number }[];
+  table: number;
+  metric: number;
+  protocol: number;
+  state: 'installed' | 'pending' | 'failed';
+  error: string | null;
+}
+
+export interface SummaryDto {
+  version: string;
+  asn: number;
+  routerId: string;
+  clusterId: string | null;
+  uptimeSeconds: number;
+  peers: { configured: number; dynamic: number; established: number };
+  families: { family: Family; prefixes: number; paths: number; best: number }[];
+  attributeSets: number;
+  fib: { enabled: boolean; installed: number; pending: number; failed: number };
+  memoryBytes: number;
+  warnings: string[];
+}
+
+export type MonitorEventDto =
+  | { type: 'route'; route: RouteDto }
+  | { type: 'withdrawn'; prefix: string; family: Family }
+  | { type: 'peer'; peer: PeerDto }
+  | { type: 'end-of-snapshot' }
+  | { type: 'lagged'; missed: number };
