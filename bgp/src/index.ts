@@ -1,2 +1,3 @@
 export * from './ip.js';
 export * from './family.js';
+export * from './errors.js';

@@ -1,0 +1,83 @@
+/**
+ * The seam between the speaker and the kernel side. The speaker says which route each prefix should have; a worker
+ * thread makes the kernel so and reports back. Level-triggered: only the last word about a prefix counts, and
+ * everything can be said again.
+ */
+import type { AddressBytes, Family } from 'bgp-parse';
+
+export interface KernelLink {
+  readonly index: number;
+  readonly name: string;
+  /** Administratively up and with carrier. */
+  readonly up: boolean;
+}
+
+export interface KernelAddress {
+  readonly ifindex: number;
+  readonly bytes: AddressBytes;
+  readonly prefixLength: number;
+  /** True for fe80::/10 and for addresses of host scope (loopback). */
+  readonly local: boolean;
+  /** IPv6 duplicate address detection has not finished, or failed: not usable. */
+  readonly tentative: boolean;
+}
+
+/** Links and addresses of this namespace, always complete. */
+export interface KernelState {
+  readonly links: readonly KernelLink[];
+  readonly addresses: readonly KernelAddress[];
+}
+
+export interface NextHopState {
+  /** As given to `trackNextHop`. */
+  readonly id: number;
+  readonly resolvable: boolean;
+  /** Metric of the route that resolves it (0 = directly connected): the "interior cost" of RFC 4271 §9.1.2.2 e. */
+  readonly metric: number;
+  /** Why not, or through what, for people: "no route", "via 10.0.0.1 dev eth0", "connected dev ens33". */
+  readonly detail: string;
+}
+
+/** Status of a prefix in the kernel. */
+export const FibStatus = { absent: 0, pending: 1, installed: 2, failed: 3 } as const;
+
+/** 32-bit words per route record: prefixId, nextHopId (0 = remove), prefix length, then 1 or 4 address words. */
+export const ROUTE_RECORD_WORDS = { 'ipv4-unicast': 4, 'ipv6-unicast': 7 } as const satisfies Record<Family, number>;
+
+export interface FibEvents {
+  kernelChanged(state: KernelState): void;
+  nextHopsChanged(changes: readonly NextHopState[]): void;
+  /** Pairs (prefixId, FibStatus) of one family, also for changes nobody asked for (a repair, a foreign route). */
+  statusChanged(family: Family, pairs: Uint32Array, count: number): void;
+  /** `canSubmit` has become true again. */
+  room(): void;
+  /** The worker died or the kernel refuses us altogether; the text says what to do. */
+  fatal(error: Error): void;
+}
+
+export interface FibRow {
+  readonly family: Family;
+  readonly prefix: AddressBytes;
+  readonly length: number;
+  readonly nextHops: readonly { readonly via: AddressBytes | undefined; readonly interface: string | undefined; readonly weight: number }[];
+  readonly status: number;
+  readonly error: string | undefined;
+}
+
+export interface FibPort {
+  /** Reads links, addresses and what a previous run left behind; resolves when the first state is known. */
+  start(): Promise<KernelState>;
+  /** Begins to resolve an address and keeps telling changes; the first answer always comes. Ids are the caller's, > 0. */
+  trackNextHop(id: number, address: AddressBytes, interfaceName?: string): void;
+  forgetNextHop(id: number): void;
+  /** False while too many batches are under way: keep the changes and wait for `room`. */
+  readonly canSubmit: boolean;
+  /** Hands over `count` records; the array's memory is transferred and may not be used again. */
+  submit(family: Family, records: Uint32Array, count: number): void;
+  /** What was adopted from a previous run and has not been asked for since is stale: remove it. */
+  sweepStale(): void;
+  rows(): AsyncIterable<FibRow>;
+  counts(): { installed: number; pending: number; failed: number };
+  /** Removes our routes (unless `keepRoutes`) and ends the worker. */
+  stop(keepRoutes: boolean): Promise<void>;
+}
