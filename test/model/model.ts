@@ -1,0 +1,215 @@
+/**
+ * The naive RIB: one BGP speaker as Maps and plain objects. It documents the hot code in `src/rib` and `src/export` and
+ * is the oracle of their property tests, so it is written for the reader and never for speed.
+ *
+ * Its state is only what cannot be worked out: what each peer announced (Adj-RIB-In), which sessions are up, what this
+ * speaker originates and which next hops it can reach. Best paths (Loc-RIB), what peers are told (Adj-RIB-Out) and what
+ * the kernel is told (FIB) are computed anew by every question, so there is nothing that could be forgotten to update.
+ *
+ *   announce, withdraw ─▶ Adj-RIB-In ─▶ ineligible()? ─▶ decide() ─▶ refusedExport()? ─▶ exported() ─▶ Adj-RIB-Out
+ *      RFC 4271 §9         §3.2          §9.1.2           §9.1.2.2     §9.1.3, RFC 4456 §6   §5.1        §3.2
+ */
+import { type Family } from 'bgp-parse';
+import { familyOfPrefix, firstAsn, type Path, type PathAttributes, type Peer } from './attributes.js';
+import { decide, ineligible, type Decision, type DecisionReason, type IneligibleReason } from './decision.js';
+import { exported, refusedExport } from './export.js';
+
+export interface SpeakerIdentity {
+  readonly asn: number;
+  readonly routerId: string;
+  readonly clusterId: string;
+  /** Every address of this node. */
+  readonly ownAddresses?: readonly string[];
+}
+
+export interface Candidate {
+  readonly path: Path;
+  readonly best: boolean;
+  readonly reason: DecisionReason | IneligibleReason;
+}
+
+export class Model {
+  readonly #speaker: SpeakerIdentity;
+  readonly #peers = new Map<string, Peer>();
+  readonly #established = new Set<string>();
+  /** Adj-RIB-In by peer, then by prefix and path identifier. */
+  readonly #received = new Map<string, Map<string, Path>>();
+  readonly #originated = new Map<string, Path>();
+  readonly #nextHops = new Map<string, { resolvable: boolean; metric: number }>();
+
+  constructor(speaker: SpeakerIdentity) {
+    this.#speaker = speaker;
+  }
+
+  // ---- what happens to the speaker -------------------------------------------------------------------------------
+
+  /**
+   * The session is up. Paths kept from before it wait for End-of-RIB, except in families that the peer did not preserve
+   * (RFC 4724 §4.2: "MUST immediately remove all the stale routes from the peer").
+   */
+  establish(peer: Peer, { preserved = peer.families }: { preserved?: readonly Family[] } = {}): void {
+    this.#peers.set(peer.id, peer);
+    this.#established.add(peer.id);
+    for (const [key, path] of this.#table(peer.id)) {
+      const family = familyOfPrefix(path.prefix);
+      if (!preserved.includes(family) || !peer.families.includes(family)) this.#table(peer.id).delete(key);
+      else this.#table(peer.id).set(key, { ...path, peer });
+    }
+  }
+
+  /** The session is gone, and what it told with it (RFC 4271 §6), or kept as stale (RFC 4724 §4.2). */
+  down(peerId: string, { keepStale = false }: { keepStale?: boolean } = {}): void {
+    this.#established.delete(peerId);
+    for (const [key, path] of this.#table(peerId)) {
+      // RFC 4724 §4.2: "a route (from the peer) previously marked as stale MUST be deleted".
+      if (!keepStale || path.stale) this.#table(peerId).delete(key);
+      else this.#table(peerId).set(key, { ...path, stale: true });
+    }
+  }
+
+  /** RFC 4271 §9: replaces what the peer said before about the prefix. RFC 4724 §4.2: the path is not stale any more. */
+  announce(peerId: string, prefix: string, attributes: PathAttributes, pathId = 0): void {
+    const peer = this.#session(peerId);
+    if (!peer.families.includes(familyOfPrefix(prefix))) return;
+    // RFC 4271 §6.3, RFC 7606 §7.2: an external peer's own AS comes first, else the path is a withdrawal.
+    if (peer.type === 'external' && firstAsn(attributes.asPath) !== peer.asn) {
+      this.withdraw(peerId, prefix, pathId);
+      return;
+    }
+    const path: Path = { prefix, peer, pathId, attributes: accepted(attributes, peer), stale: false };
+    this.#table(peerId).set(pathKey(prefix, pathId), path);
+  }
+
+  withdraw(peerId: string, prefix: string, pathId = 0): void {
+    this.#session(peerId);
+    this.#table(peerId).delete(pathKey(prefix, pathId));
+  }
+
+  /** RFC 4724 §4.2: what the peer did not announce again is gone. Also when the restart time is over. */
+  endOfRib(peerId: string, family: Family): void {
+    for (const [key, path] of this.#table(peerId)) {
+      if (path.stale && familyOfPrefix(path.prefix) === family) this.#table(peerId).delete(key);
+    }
+  }
+
+  originate(prefix: string): void {
+    // NEXT_HOP is filled in for each peer (RFC 4271 §5.1.3).
+    const attributes: PathAttributes = { origin: 0, asPath: [], nextHop: prefix.includes(':') ? '::' : '0.0.0.0' };
+    this.#originated.set(prefix, { prefix, peer: undefined, pathId: 0, attributes, stale: false });
+  }
+
+  unoriginate(prefix: string): void {
+    this.#originated.delete(prefix);
+  }
+
+  /** Until told, a next hop is unreachable. */
+  setNextHop(address: string, state: { resolvable: boolean; metric: number }): void {
+    this.#nextHops.set(address, state);
+  }
+
+  // ---- what one may ask ------------------------------------------------------------------------------------------
+
+  /** Every path for the prefix and what became of it. */
+  candidates(prefix: string): Candidate[] {
+    const decision = this.#decide(prefix);
+    return this.#paths(prefix).map((path) => ({
+      path,
+      best: path === decision?.best,
+      reason:
+        path === decision?.best
+          ? decision.reason
+          : (decision?.losers.get(path) ?? ineligible(path, this.#surroundings)!),
+    }));
+  }
+
+  /** The Loc-RIB's path for the prefix, and the step that decided it against the last rival. */
+  best(prefix: string): { path: Path; reason: DecisionReason } | undefined {
+    const decision = this.#decide(prefix);
+    return decision && { path: decision.best, reason: decision.reason };
+  }
+
+  /** Every prefix that anybody announced or that is originated here. */
+  prefixes(): string[] {
+    const all = new Set(this.#originated.keys());
+    for (const table of this.#received.values()) for (const path of table.values()) all.add(path.prefix);
+    return [...all].sort();
+  }
+
+  /** What the peer announced, after the codec and before any policy. */
+  adjRibIn(peerId: string): Path[] {
+    return [...this.#table(peerId).values()];
+  }
+
+  /** What the peer holds of us, once it has read everything we owe it: attributes by prefix. */
+  adjRibOut(peerId: string): Map<string, PathAttributes> {
+    const out = new Map<string, PathAttributes>();
+    if (!this.#established.has(peerId)) return out;
+    const peer = this.#session(peerId);
+    for (const prefix of this.prefixes()) {
+      const path = this.best(prefix)?.path;
+      if (path && !refusedExport(path, peer)) out.set(prefix, exported(path, peer, this.#speaker));
+    }
+    return out;
+  }
+
+  /** Next hop by prefix, as the kernel has to have it. What we originate is connected already and never installed. */
+  fib(): Map<string, string> {
+    const out = new Map<string, string>();
+    for (const prefix of this.prefixes()) {
+      const path = this.best(prefix)?.path;
+      if (path?.peer) out.set(prefix, path.attributes.nextHop);
+    }
+    return out;
+  }
+
+  // ---- the parts -------------------------------------------------------------------------------------------------
+
+  get #surroundings() {
+    const own = this.#speaker.ownAddresses ?? [];
+    return {
+      ...this.#speaker,
+      isOwnAddress: (address: string): boolean => own.includes(address),
+      nextHopMetric: (address: string): number | undefined => {
+        const state = this.#nextHops.get(address);
+        return state?.resolvable ? state.metric : undefined;
+      },
+    };
+  }
+
+  #paths(prefix: string): Path[] {
+    const paths: Path[] = [];
+    const own = this.#originated.get(prefix);
+    if (own) paths.push(own);
+    for (const table of this.#received.values()) {
+      for (const path of table.values()) if (path.prefix === prefix) paths.push(path);
+    }
+    return paths;
+  }
+
+  #decide(prefix: string): Decision | undefined {
+    const surroundings = this.#surroundings;
+    const eligible = this.#paths(prefix).filter((path) => ineligible(path, surroundings) === undefined);
+    return decide(eligible, surroundings);
+  }
+
+  #table(peerId: string): Map<string, Path> {
+    let table = this.#received.get(peerId);
+    if (!table) this.#received.set(peerId, (table = new Map<string, Path>()));
+    return table;
+  }
+
+  #session(peerId: string): Peer {
+    const peer = this.#peers.get(peerId);
+    if (!peer || !this.#established.has(peerId)) throw new Error(`the session with ${peerId} is not established`);
+    return peer;
+  }
+}
+
+const pathKey = (prefix: string, pathId: number): string => `${prefix} ${pathId}`;
+
+/** RFC 7606 §7.5, §7.9, §7.10: LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST from an external peer are discarded. */
+function accepted(attributes: PathAttributes, peer: Peer): PathAttributes {
+  if (peer.type === 'internal') return attributes;
+  const { localPref: _localPref, originatorId: _originatorId, clusterList: _clusterList, ...rest } = attributes;
+  return rest;
+}
