@@ -1,0 +1,104 @@
+/**
+ * `bgpctl lab`: Tortie at work on one machine. Runs the scenarios, removes everything afterwards whatever happened
+ * (failure, Ctrl-C, SIGTERM, hang-up), and says plainly why where it cannot run.
+ *
+ * Exit codes: 0 every ping answered, 1 not so or not possible here, 2 usage, 128 + signal number when interrupted.
+ */
+import process from 'node:process';
+import { constants } from 'node:os';
+import { deadNetworks, removeNetwork } from './leftovers.js';
+import { Network } from './network.js';
+import { parseLabArguments, USAGE, UsageError, type LabCommand } from './options.js';
+import { CannotRunError, explain, ipVersions, preflight } from './preflight.js';
+import { printLookAround } from './report.js';
+import { runScenario } from './run-scenario.js';
+import { scenario, type ScenarioName } from './scenarios.js';
+import type { Site } from './site.js';
+import { InterruptedError } from './until.js';
+
+const INTERRUPTS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+const print = (text: string): void => void process.stdout.write(text);
+const complain = (text: string): void => void process.stderr.write(text);
+
+/** Runs `bgpctl lab` with the arguments that follow it; resolves with the exit code. */
+export async function runLab(argv: string[]): Promise<number> {
+  try {
+    const command = parseLabArguments(argv);
+    if (command.kind === 'help') {
+      print(USAGE);
+      return 0;
+    }
+    await preflight(process.getuid?.());
+    return command.kind === 'clean' ? await clean(command.networks) : await runAll(command);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      complain(`lab: ${error.message}\n\n${USAGE}`);
+      return 2;
+    }
+    if (!(error instanceof CannotRunError)) throw error;
+    complain(`lab: ${error.message}\n`);
+    return 1;
+  }
+}
+
+async function clean(wanted: readonly string[]): Promise<number> {
+  const dead = await deadNetworks();
+  const alive = wanted.filter((id) => !dead.includes(id));
+  for (const id of alive) complain(`lab: there is no left-over network ${id}\n`);
+  const doomed = wanted.length === 0 ? dead : wanted.filter((id) => dead.includes(id));
+  for (const id of doomed) {
+    await removeNetwork(id);
+    print(`removed ${id}\n`);
+  }
+  if (wanted.length + doomed.length === 0) print('nothing to remove\n');
+  return alive.length === 0 ? 0 : 1;
+}
+
+async function runAll(command: LabCommand & { kind: 'run' }): Promise<number> {
+  const interrupt = new AbortController();
+  let received: (typeof INTERRUPTS)[number] | undefined;
+  const onSignal = (name: (typeof INTERRUPTS)[number]) => {
+    if (received) return;
+    received = name;
+    print(`\n${name}: removing everything …\n`);
+    interrupt.abort();
+  };
+  for (const name of INTERRUPTS) process.on(name, onSignal);
+  try {
+    let good = true;
+    for (const name of command.scenarios) good = (await runOne(name, command, interrupt.signal)) && good;
+    return good ? 0 : 1;
+  } catch (error) {
+    if (received) return 128 + constants.signals[received];
+    throw error;
+  } finally {
+    for (const name of INTERRUPTS) process.off(name, onSignal);
+  }
+}
+
+async function runOne(name: ScenarioName, command: LabCommand & { kind: 'run' }, signal: AbortSignal) {
+  const network = await Network.create({ ownerPid: process.pid, signal });
+  const sites: Site[] = [];
+  let keep = command.keep;
+  try {
+    const plan = scenario(name, command.transport);
+    const versions = await ipVersions();
+    return await runScenario({ network, plan, versions, print, signal, onSite: (site) => sites.push(site) });
+  } catch (caught) {
+    const error = explain(caught);
+    if (signal.aborted) throw new InterruptedError();
+    if (error instanceof CannotRunError) {
+      keep = false;
+      throw error;
+    }
+    complain(`\nlab: ${name} FAILED: ${error instanceof Error ? error.message : String(error)}\n`);
+    for (const { node } of sites) {
+      complain(`\n${node.logFile} (its last lines):\n${(await node.logTail()) || '(empty)'}\n`);
+    }
+    return false;
+  } finally {
+    if (keep && !signal.aborted) printLookAround(print, network, sites);
+    else await network.close();
+  }
+}

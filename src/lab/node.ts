@@ -1,0 +1,198 @@
+/**
+ * A `tortied` on a host of the lab: its configuration, process, log and control socket, each in the network's own
+ * directory. The daemon runs in a session of its own, so it outlives the lab when that is left up.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { execPath } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { systemClock } from '../support/clock.js';
+import { CommandError, runCommand } from './command.js';
+import type { Host, Network } from './network.js';
+import { until, type Arrived } from './until.js';
+
+const DAEMON = fileURLToPath(new URL('../daemon.js', import.meta.url));
+const CONTROL = fileURLToPath(new URL('../bgpctl.js', import.meta.url));
+const START_TIMEOUT_MS = 15_000;
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A daemon that ended although nobody asked it to. */
+export class DaemonEndedError extends Error {
+  constructor(node: LabNode, exit: Exit) {
+    super(`tortied on ${node.host.name} ended with ${exit.signal ?? `exit code ${exit.code}`} (log: ${node.logFile})`);
+    this.name = 'DaemonEndedError';
+  }
+}
+
+/** One line of `ip -j route`, as far as the lab looks at it. */
+export interface KernelRoute {
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+  readonly protocol?: string;
+  readonly metric?: number;
+}
+
+/** gateway undefined = no such route. */
+export interface ExpectedRoute {
+  readonly prefix: string;
+  readonly gateway: string | undefined;
+}
+
+/** A configuration as an object, or as the text of a file; `control` is the lab's and may not be in it. */
+export type NodeConfig = Readonly<Record<string, unknown>> | string;
+
+export class LabNode {
+  readonly host: Host;
+  readonly configFile: string;
+  readonly socket: string;
+  readonly logFile: string;
+  readonly #network: Network;
+  readonly #signal: AbortSignal | undefined;
+  #child: ChildProcess | undefined;
+  #exit: Promise<Exit> | undefined;
+  #ended: Exit | undefined;
+  #stopping = false;
+
+  private constructor(network: Network, host: Host, paths: readonly [string, string, string], signal?: AbortSignal) {
+    this.#network = network;
+    this.host = host;
+    [this.configFile, this.socket, this.logFile] = paths;
+    this.#signal = signal;
+  }
+
+  /** Prepares the files; `start` starts it. */
+  static async create(network: Network, host: Host, config: NodeConfig, signal?: AbortSignal): Promise<LabNode> {
+    const node = new LabNode(
+      network,
+      host,
+      [
+        await network.path(host.name, 'tortie.yaml'),
+        await network.path(host.name, 'control.sock'),
+        await network.path(host.name, 'tortied.log'),
+      ],
+      signal,
+    );
+    await node.configure(config);
+    return node;
+  }
+
+  /** Writes the configuration file; a running daemon reads it at `reload`. */
+  async configure(config: NodeConfig): Promise<void> {
+    const text = typeof config === 'string' ? config.trimEnd() + '\n' : stringify(config);
+    await writeFile(this.configFile, `${text}control: { socket: ${JSON.stringify(this.socket)} }\n`);
+  }
+
+  /** Starts the daemon and waits for its control socket. */
+  async start(): Promise<void> {
+    // A killed daemon leaves its socket behind; only another one says that the new daemon listens.
+    const before = await identity(this.socket);
+    const log = openSync(this.logFile, 'a');
+    const argv = ['netns', 'exec', this.host.namespace, execPath, DAEMON, '--config', this.configFile];
+    const child = spawn('ip', argv, { stdio: ['ignore', log, log], detached: true });
+    closeSync(log);
+    child.unref();
+    this.#child = child;
+    this.#ended = undefined;
+    this.#stopping = false;
+    this.#exit = new Promise<Exit>((resolve) => {
+      child.once('error', () => resolve({ code: null, signal: null }));
+      child.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+    void this.#exit.then((exit) => {
+      if (this.#child === child) this.#ended = exit;
+    });
+    await this.until(`the control socket of ${this.host.name}`, START_TIMEOUT_MS, async () => {
+      const now = await identity(this.socket);
+      return now !== undefined && now !== before ? true : undefined;
+    });
+  }
+
+  /** Process id of the running daemon (`ip netns exec` becomes the program it runs). */
+  get pid(): number | undefined {
+    return this.#ended ? undefined : this.#child?.pid;
+  }
+
+  /** Sends a signal and, unless it only asks for a reload, waits for the end. */
+  async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<Exit> {
+    this.#stopping = true;
+    this.#child?.kill(signal);
+    return (await this.#exit) ?? { code: null, signal: null };
+  }
+
+  reload(): void {
+    this.#child?.kill('SIGHUP');
+  }
+
+  /** Resolves with stdout; rejects with a `CommandError` that holds the exit code. */
+  async bgpctl(...argv: string[]): Promise<string> {
+    return (await runCommand([execPath, CONTROL, '--socket', this.socket, ...argv])).stdout;
+  }
+
+  /** `bgpctl --json …`, parsed. */
+  async query<T>(...argv: string[]): Promise<T> {
+    return JSON.parse(await this.bgpctl('--json', ...argv)) as T;
+  }
+
+  /** The main table of the host's kernel. */
+  async kernelRoutes(family: 4 | 6 = 4): Promise<KernelRoute[]> {
+    const text = await this.#network.ip(this.host.namespace, '-j', `-${family}`, 'route');
+    return JSON.parse(text || '[]') as KernelRoute[];
+  }
+
+  /** Waits until the kernel's route to `prefix` goes via `gateway` (undefined: until there is none). */
+  async untilRoute(prefix: string, gateway: string | undefined, timeoutMs: number): Promise<Arrived<true>> {
+    return this.untilRoutes([{ prefix, gateway }], timeoutMs);
+  }
+
+  /** The same for several prefixes at once. */
+  untilRoutes(expected: readonly ExpectedRoute[], timeoutMs: number): Promise<Arrived<true>> {
+    const what = expected.map(({ prefix, gateway }) => (gateway ? `${prefix} via ${gateway}` : `no ${prefix}`));
+    const families = ([4, 6] as const).filter((family) => expected.some(({ prefix }) => familyOf(prefix) === family));
+    return this.until(`these routes on ${this.host.name}: ${what.join(', ')}`, timeoutMs, async () => {
+      const routes = (await Promise.all(families.map((family) => this.kernelRoutes(family)))).flat();
+      const arrived = expected.every(({ prefix, gateway }) => {
+        const found = routes.filter((route) => route.dst === prefix);
+        return gateway === undefined
+          ? found.length === 0
+          : found.length > 0 && found.every((r) => r.gateway === gateway);
+      });
+      return arrived ? true : undefined;
+    });
+  }
+
+  /** Waits for a condition, and fails at once when the daemon ends meanwhile without having been told to. */
+  until<T>(what: string, timeoutMs: number, probe: () => Promise<T | undefined>): Promise<Arrived<T>> {
+    const guarded = async () => {
+      if (this.#ended && !this.#stopping) throw new DaemonEndedError(this, this.#ended);
+      return probe();
+    };
+    return until(guarded, { clock: systemClock, what, timeoutMs, signal: this.#signal });
+  }
+
+  /** The last lines of the log, for people. */
+  async logTail(lines = 20): Promise<string> {
+    const text = await readFile(this.logFile, 'utf8').catch(() => '');
+    return text.trimEnd().split('\n').slice(-lines).join('\n');
+  }
+}
+
+/** The exit code of a failed `bgpctl`; undefined = it could not be run. */
+export function exitCodeOf(error: unknown): number | undefined {
+  return error instanceof CommandError ? (error.exitCode ?? undefined) : undefined;
+}
+
+function familyOf(prefix: string): 4 | 6 {
+  return prefix.includes(':') ? 6 : 4;
+}
+
+async function identity(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found && `${found.ino}:${found.ctimeMs}`;
+}

@@ -1,0 +1,77 @@
+/** The command line of `bgpctl lab`. */
+import { parseArgs } from 'node:util';
+import { DEFAULT_SCENARIOS, SCENARIO_NAMES, type ScenarioName, type Transport } from './scenarios.js';
+
+export type LabCommand =
+  | {
+      readonly kind: 'run';
+      readonly scenarios: readonly ScenarioName[];
+      readonly transport: Transport;
+      readonly keep: boolean;
+    }
+  /** networks: empty = every one whose lab has ended. */
+  | { readonly kind: 'clean'; readonly networks: readonly string[] }
+  | { readonly kind: 'help' };
+
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UsageError';
+  }
+}
+
+export const USAGE = `Usage: bgpctl lab [SCENARIO …] [--ipv6] [--keep]
+       bgpctl lab --clean [NETWORK …]
+
+Shows Tortie at work on this machine: network namespaces are the hosts, each with a tortied, a bridge and a container.
+Needs root and ip (iproute2); touches nothing outside its own namespaces, and removes them at the end.
+
+Scenarios (without one: ${DEFAULT_SCENARIOS.join(', then ')}):
+  two-hosts        two hosts that peer with each other
+  route-reflector  three hosts that peer only with a route reflector; the third joins later
+  gateway          two hosts that peer (eBGP) only with the LAN's gateway
+
+Options:
+  --ipv6    BGP sessions over IPv6 (routes of both families are exchanged either way)
+  --keep    leave it up at the end, and say how to look around and how to remove it
+  --clean   remove what earlier labs left: networks kept up, or whose lab was killed
+  --help
+`;
+
+/** Throws a `UsageError` that names what is wrong. */
+export function parseLabArguments(argv: readonly string[]): LabCommand {
+  const { values, positionals } = parse(argv);
+  if (values.help) return { kind: 'help' };
+  if (values.clean) {
+    if (values.keep || values.ipv6) throw new UsageError('--clean goes with no other option');
+    return { kind: 'clean', networks: positionals };
+  }
+  const scenarios = positionals.map((name) => {
+    const known = SCENARIO_NAMES.find((candidate) => candidate === name);
+    if (!known) throw new UsageError(`unknown scenario '${name}': choose from ${SCENARIO_NAMES.join(', ')}`);
+    return known;
+  });
+  return {
+    kind: 'run',
+    scenarios: scenarios.length > 0 ? scenarios : DEFAULT_SCENARIOS,
+    transport: values.ipv6 ? 6 : 4,
+    keep: values.keep ?? false,
+  };
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        ipv6: { type: 'boolean' },
+        keep: { type: 'boolean' },
+        clean: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Entry point of the lab's measuring programs, run inside a container's namespace by `probe.ts`.
+ *
+ *   witness            answers UDP datagrams with the source address it sees them coming from, until it is killed
+ *   ping ADDRESS …     ICMP echo to each address, then asks the witness there; prints one `ProbeResult` a line
+ *
+ * A Debian without `ping` is enough. That the witness sees the container's own address is the proof that there is no
+ * NAT on the way.
+ */
+import { createSocket, type Socket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import { ping } from 'netlink';
+import { systemClock } from '../support/clock.js';
+import type { ProbeResult } from './probe.js';
+
+const WITNESS_PORT = 7777;
+const ATTEMPTS = 3;
+const ATTEMPT_MS = 1000;
+
+async function witness(): Promise<void> {
+  const socket = await bindEveryFamily();
+  socket.on('message', (_message, sender) => {
+    const seen = sender.address.replace(/^::ffff:/, '');
+    socket.send(seen, sender.port, sender.address);
+  });
+  process.stdout.write('ready\n');
+}
+
+/** Both families where the kernel has IPv6. */
+function bindEveryFamily(): Promise<Socket> {
+  const bound = (type: 'udp4' | 'udp6') =>
+    new Promise<Socket>((resolve, reject) => {
+      const socket = createSocket({ type });
+      socket.once('error', reject);
+      socket.bind(WITNESS_PORT, () => resolve(socket));
+    });
+  return bound('udp6').catch(() => bound('udp4'));
+}
+
+function askWitness(address: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    let attempts = 0;
+    const end = (seen: string | null) => {
+      cancel();
+      socket.close();
+      resolve(seen);
+    };
+    const send = () => {
+      if (attempts++ === ATTEMPTS) end(null);
+      else socket.send('who am I?', WITNESS_PORT, address, () => undefined);
+    };
+    const cancel = systemClock.every(ATTEMPT_MS, send);
+    socket.on('error', () => undefined);
+    socket.on('message', (message) => end(message.toString()));
+    send();
+  });
+}
+
+async function probe(address: string): Promise<ProbeResult> {
+  const [reply] = await ping(address, { count: 1, timeoutMs: ATTEMPT_MS });
+  if (!reply) return { address, reply: null, seenAs: null };
+  return {
+    address,
+    reply: { from: reply.from, ttl: reply.ttl, rttMs: reply.rttMs },
+    seenAs: await askWitness(address),
+  };
+}
+
+const [mode, ...addresses] = process.argv.slice(2);
+if (mode === 'witness') {
+  await witness();
+} else {
+  for (const address of addresses) process.stdout.write(JSON.stringify(await probe(address)) + '\n');
+}
