@@ -3,7 +3,13 @@
  */
 
 /** RFC 7606 §2, ordered by strength: the strongest verdict of a message wins. */
-export const Disposition = { none: 0, attributeDiscard: 1, treatAsWithdraw: 2, afiSafiDisable: 3, sessionReset: 4 } as const;
+export const Disposition = {
+  none: 0,
+  attributeDiscard: 1,
+  treatAsWithdraw: 2,
+  afiSafiDisable: 3,
+  sessionReset: 4,
+} as const;
 export type Disposition = (typeof Disposition)[keyof typeof Disposition];
 
 export class BgpError extends Error {
@@ -14,7 +20,13 @@ export class BgpError extends Error {
   readonly data: Uint8Array;
   readonly disposition: Disposition;
 
-  constructor(message: string, code: number, subcode: number, data: Uint8Array = new Uint8Array(0), disposition: Disposition = Disposition.sessionReset) {
+  constructor(
+    message: string,
+    code: number,
+    subcode: number,
+    data: Uint8Array = new Uint8Array(0),
+    disposition: Disposition = Disposition.sessionReset,
+  ) {
     super(message);
     this.name = 'BgpError';
     this.code = code;

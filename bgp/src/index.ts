@@ -1,3 +1,11 @@
+/** bgp-parse: the BGP-4 wire format. Decode, validate (RFC 7606) and encode; no dependency, no I/O, no clock. */
 export * from './ip.js';
 export * from './family.js';
 export * from './errors.js';
+export * from './constants.js';
+export { Framer, type MessageSink } from './framer.js';
+export { UpdateLayout, MpLayout, locateUpdate, locateMp, stripMp } from './update-layout.js';
+export { AttributeScan, type ScanContext, scanAttributes, scanCanonical } from './attribute-scan.js';
+export { canonicalizeAttributes } from './canonical-attributes.js';
+export { countAs } from './as-path.js';
+export { scanError } from './update-error.js';
