@@ -1,0 +1,122 @@
+/**
+ * What changed between two settings, as data: the reload touches only this. Pure. Peers are the same when their address
+ * is, ranges when their prefix is; the order of lists means nothing.
+ */
+import { PEER_OPTION_KEYS, ROOT_KEYS } from './schema.js';
+import type { Keys, Reload } from './kinds.js';
+import type { ListenRangeSettings, NetworkSettings, PeerOptions, PeerSettings, Settings } from './settings.js';
+
+export interface Changes<T> {
+  readonly added: readonly T[];
+  readonly removed: readonly T[];
+}
+
+export interface ChangedPeer<T> {
+  readonly before: T;
+  readonly after: T;
+  /** Names of the settings that differ, e.g. `holdTimeSeconds`. */
+  readonly keys: readonly (keyof PeerOptions)[];
+  /** `session` = the session must be closed and opened again, `live` = it can stay. */
+  readonly effect: 'live' | 'session';
+}
+
+export interface SettingsDiff {
+  readonly peers: Changes<PeerSettings> & { readonly changed: readonly ChangedPeer<PeerSettings>[] };
+  readonly listenRanges: Changes<ListenRangeSettings> & {
+    readonly changed: readonly ChangedPeer<ListenRangeSettings>[];
+  };
+  readonly networks: Changes<NetworkSettings>;
+  readonly listen: Changes<string>;
+  /** Other settings of the node that differ, by the configuration's path (`asn`, `fib.metric`), with what it takes. */
+  readonly global: readonly { readonly key: string; readonly effect: Reload }[];
+  readonly isEmpty: boolean;
+}
+
+export function diffSettings(before: Settings, after: Settings): SettingsDiff {
+  const peers = diffPeers(
+    before.peers,
+    after.peers,
+    (peer) => peer.address,
+    (peer) => peer,
+  );
+  const listenRanges = diffPeers(
+    before.listenRanges,
+    after.listenRanges,
+    (range) => range.prefix,
+    (range) => range.peer,
+  );
+  const networks = diffLists(before.networks, after.networks, (network) => JSON.stringify(network));
+  const listen = diffLists(before.listen, after.listen, (address) => address);
+  const global = diffGlobal(before, after);
+  const isEmpty =
+    [peers, listenRanges, networks, listen].every((part) => part.added.length + part.removed.length === 0) &&
+    peers.changed.length + listenRanges.changed.length + global.length === 0;
+  return { peers, listenRanges, networks, listen, global, isEmpty };
+}
+
+function diffLists<T>(before: readonly T[], after: readonly T[], identity: (item: T) => string): Changes<T> {
+  const old = new Set(before.map(identity));
+  const now = new Set(after.map(identity));
+  return {
+    added: after.filter((item) => !old.has(identity(item))),
+    removed: before.filter((item) => !now.has(identity(item))),
+  };
+}
+
+function diffPeers<T>(
+  before: readonly T[],
+  after: readonly T[],
+  identity: (item: T) => string,
+  options: (item: T) => PeerOptions,
+): Changes<T> & { readonly changed: readonly ChangedPeer<T>[] } {
+  const old = new Map(before.map((item) => [identity(item), item]));
+  const changed: ChangedPeer<T>[] = [];
+  for (const item of after) {
+    const previous = old.get(identity(item));
+    if (!previous) continue;
+    const keys = changedOptions(options(previous), options(item));
+    if (keys.length === 0) continue;
+    const effect = keys.some((key) => effectOf(key) === 'session') ? 'session' : 'live';
+    changed.push({ before: previous, after: item, keys, effect });
+  }
+  return { ...diffLists(before, after, identity), changed };
+}
+
+function changedOptions(before: PeerOptions, after: PeerOptions): (keyof PeerOptions)[] {
+  const names = Object.keys({ ...before, ...after }) as (keyof PeerOptions | 'address')[];
+  return names.filter((name): name is keyof PeerOptions => name !== 'address' && !same(before[name], after[name]));
+}
+
+/** Settings are plain values with a fixed order of keys. */
+function same(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Settings whose configuration key has another name (units are written into the names of settings). */
+const KEY_OF: { readonly [setting: string]: string } = {
+  holdTimeSeconds: 'holdTime',
+  keepaliveTimeSeconds: 'keepaliveTime',
+  connectRetryTimeSeconds: 'connectRetryTime',
+  ttlSecurityHops: 'ttlSecurity',
+};
+
+function effectOf(setting: keyof PeerOptions): Reload {
+  const keys: Keys = PEER_OPTION_KEYS;
+  // Only `group` is no option of its own: a name that is shown.
+  return keys[KEY_OF[setting] ?? setting]?.reload ?? 'live';
+}
+
+function diffGlobal(before: Settings, after: Settings): { key: string; effect: Reload }[] {
+  const out: { key: string; effect: Reload }[] = [];
+  const compare = (path: string, keys: Keys, name: string, a: unknown, b: unknown): void => {
+    if (!same(a, b)) out.push({ key: path, effect: keys[name]!.reload });
+  };
+  for (const name of ['asn', 'routerId', 'clusterId', 'port'] as const)
+    compare(name, ROOT_KEYS, name, before[name], after[name]);
+  for (const section of ['fib', 'control', 'log'] as const) {
+    const keys = ROOT_KEYS[section].kind.keys!;
+    const [a, b] = [before[section], after[section]] as { readonly [name: string]: unknown }[];
+    for (const name of Object.keys(keys)) compare(`${section}.${name}`, keys, name, a![name], b![name]);
+  }
+  return out;
+}

@@ -1,0 +1,31 @@
+/**
+ * Keys of the contract that the engine does not do yet. The schema accepts their shapes, so that a file written for a
+ * later version is understood; using one is refused by name. Values that ask for nothing (false, the default) pass.
+ * When a feature is built, its line here goes.
+ */
+import type { Path } from './problems.js';
+import type { RawConfig, RawPeerOptions } from './schema.js';
+
+type Report = (path: Path, message: string) => void;
+
+const remove = (key: string): string => `${key} is not in this version yet; remove the key`;
+
+/** Reports each key in use that is not built yet. */
+export function checkNotYet(raw: RawConfig, report: Report): void {
+  if (Object.keys(raw.policies ?? {}).length > 0) {
+    report(['policies'], 'policies are not in this version yet: leave the map empty; accept and reject are built in');
+  }
+  for (const [name, group] of Object.entries(raw.groups ?? {})) checkPeerOptions(group, ['groups', name], report);
+  raw.peers?.forEach((peer, index) => checkPeerOptions(peer, ['peers', index], report));
+  raw.listenRanges?.forEach((range, index) => checkPeerOptions(range, ['listenRanges', index], report));
+}
+
+function checkPeerOptions(options: RawPeerOptions, at: Path, report: Report): void {
+  if (options.bfd !== undefined && options.bfd !== false) report([...at, 'bfd'], remove('bfd'));
+  if (options.role !== undefined) report([...at, 'role'], remove('role'));
+  if (options.prefixLimit !== undefined) report([...at, 'prefixLimit'], remove('prefixLimit'));
+  const send = options.addPath?.send;
+  if (send !== undefined && send !== 'best') {
+    report([...at, 'addPath', 'send'], 'only best is possible in this version yet; remove the key');
+  }
+}

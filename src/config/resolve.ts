@@ -1,0 +1,98 @@
+/**
+ * A checked configuration to settings: groups merged (the peer's own keys win), defaults applied. Nothing here can
+ * fail: what does not make sense was refused by `sense.ts`.
+ */
+import { formatAddress, formatPrefix, parseAddress, parsePrefix } from 'bgp-parse';
+import { DEFAULTS, type RawConfig, type RawPeer, type RawPeerOptions, type RawRange } from './schema.js';
+import type { NetworkSettings, PeerOptions, Settings } from './settings.js';
+
+/** Addresses and prefixes are written in one way (RFC 5952), so that equal ones compare equal as text. */
+export function normalAddress(value: string): string {
+  const bytes = parseAddress(value);
+  return bytes ? formatAddress(bytes) : value;
+}
+
+function normalPrefix(value: string): string {
+  const prefix = parsePrefix(value);
+  return prefix ? formatPrefix(prefix) : value;
+}
+
+/** The keys of the group, overlaid with the own ones. */
+export function withGroup<T extends RawPeer | RawRange>(own: T, groups: RawConfig['groups']): T {
+  const group = own.group !== undefined && groups && Object.hasOwn(groups, own.group) ? groups[own.group] : undefined;
+  return group ? { ...group, ...own } : own;
+}
+
+export function resolveSettings(raw: RawConfig): Settings {
+  const asn = raw.asn!;
+  const control = raw.control ?? {};
+  const fib = raw.fib ?? {};
+  return {
+    asn,
+    routerId: raw.routerId,
+    listen: (raw.listen ?? DEFAULTS.listen).map(normalAddress),
+    port: raw.port ?? DEFAULTS.port,
+    networks: (raw.networks ?? []).map(resolveNetwork),
+    clusterId: raw.clusterId,
+    peers: (raw.peers ?? []).map((peer) => {
+      return { address: normalAddress(peer.address!), ...resolveOptions(withGroup(peer, raw.groups), peer.group) };
+    }),
+    listenRanges: (raw.listenRanges ?? []).map((range) => {
+      return { prefix: normalPrefix(range.prefix!), peer: resolveOptions(withGroup(range, raw.groups), range.group) };
+    }),
+    fib: {
+      enabled: fib.enabled ?? DEFAULTS.fib.enabled,
+      table: fib.table ?? DEFAULTS.fib.table,
+      protocol: fib.protocol ?? DEFAULTS.fib.protocol,
+      metric: fib.metric ?? DEFAULTS.fib.metric,
+    },
+    control: { socket: control.socket ?? DEFAULTS.socket, http: control.http },
+    log: { level: raw.log?.level ?? DEFAULTS.logLevel },
+  };
+}
+
+function resolveNetwork(raw: { prefix?: string | undefined; interface?: string | undefined }): NetworkSettings {
+  return raw.prefix !== undefined ? { prefix: normalPrefix(raw.prefix) } : { interface: raw.interface! };
+}
+
+function resolveOptions(raw: RawPeerOptions, group: string | undefined): PeerOptions {
+  const holdTimeSeconds = raw.holdTime ?? DEFAULTS.holdTime;
+  return {
+    asn: raw.asn!,
+    group,
+    description: raw.description,
+    localAddress: raw.localAddress === undefined ? undefined : normalAddress(raw.localAddress),
+    interface: raw.interface,
+    port: raw.port ?? DEFAULTS.peerPort,
+    passive: raw.passive ?? false,
+    multihop: raw.multihop === true ? DEFAULTS.multihopTtl : raw.multihop === false ? undefined : raw.multihop,
+    ttlSecurityHops: raw.ttlSecurity === true ? 1 : raw.ttlSecurity === false ? undefined : raw.ttlSecurity,
+    password: raw.password,
+    holdTimeSeconds,
+    keepaliveTimeSeconds: raw.keepaliveTime ?? defaultKeepalive(holdTimeSeconds),
+    connectRetryTimeSeconds: raw.connectRetryTime ?? DEFAULTS.connectRetryTime,
+    families: [...new Set(raw.families ?? DEFAULTS.families)],
+    routeReflectorClient: raw.routeReflectorClient ?? false,
+    nextHopSelf: raw.nextHopSelf ?? false,
+    addPath: {
+      send: raw.addPath?.send ?? DEFAULTS.addPath.send,
+      receive: raw.addPath?.receive ?? DEFAULTS.addPath.receive,
+    },
+    gracefulRestart: resolveGracefulRestart(raw.gracefulRestart),
+    extendedMessages: raw.extendedMessages ?? true,
+    extendedNextHop: raw.extendedNextHop ?? false,
+    shutdown: raw.shutdown ?? false,
+    import: raw.import,
+    export: raw.export,
+  };
+}
+
+/** RFC 4271 §10: a third of the hold time. */
+export function defaultKeepalive(holdTimeSeconds: number): number {
+  return Math.floor(holdTimeSeconds / DEFAULTS.keepaliveDivisor);
+}
+
+function resolveGracefulRestart(raw: RawPeerOptions['gracefulRestart']): PeerOptions['gracefulRestart'] {
+  if (raw === false) return undefined;
+  return { restartTimeSeconds: (raw === true ? undefined : raw?.restartTime) ?? DEFAULTS.restartTime };
+}

@@ -1,0 +1,302 @@
+/**
+ * Every key of the configuration: its kind, default, unit, meaning, and what changing it does to a running daemon.
+ * The one source: the loader checks with it, `docs/configuration.md` and `docs/configuration.schema.json` are written
+ * from it, and `resolve.ts` takes its defaults from `DEFAULTS`.
+ */
+import { FAMILIES } from 'bgp-parse';
+import {
+  address,
+  asn,
+  boolean,
+  dottedQuad,
+  either,
+  family,
+  hostPort,
+  integer,
+  interfaceName,
+  list,
+  map,
+  named,
+  oneOf,
+  prefix,
+  text,
+  type Key,
+  type Kind,
+  type Reload,
+  type Values,
+} from './kinds.js';
+
+/** Values used where the file says nothing. Times are seconds. */
+export const DEFAULTS = {
+  listen: ['0.0.0.0', '::'],
+  port: 179,
+  peerPort: 179,
+  holdTime: 90,
+  /** keepaliveTime is a third of the hold time (RFC 4271 §10). */
+  keepaliveDivisor: 3,
+  connectRetryTime: 30,
+  families: FAMILIES,
+  restartTime: 120,
+  multihopTtl: 255,
+  addPath: { send: 'best', receive: true },
+  fib: { enabled: true, table: 254, protocol: 186, metric: 20 },
+  socket: '/run/tortie/control.sock',
+  logLevel: 'info',
+} as const;
+
+type Extra = Pick<Key<unknown>, 'unit' | 'secret' | 'notYet'>;
+
+function key<T>(kind: Kind<T>, reload: Reload, fallback: string | undefined, doc: string, extra: Extra = {}): Key<T> {
+  return { kind, reload, fallback, doc, ...extra };
+}
+
+const seconds = { unit: 'seconds' } as const;
+const notYet = { notYet: true } as const;
+const asnOrType = either(asn, oneOf('internal', 'external'));
+const policyName = text(64);
+
+/** Keys that a peer, a group and a listen range share. */
+export const PEER_OPTION_KEYS = {
+  asn: key(
+    asnOrType,
+    'session',
+    undefined,
+    "The peer's AS number; `internal` = the same as ours, `external` = any but ours (for dynamic peers).",
+  ),
+  description: key(text(255), 'live', 'none', 'Free text, shown by `bgpctl`.'),
+  localAddress: key(
+    address,
+    'session',
+    'chosen by the kernel',
+    'Our end of the connection. Must be of the same family as the address of the peer.',
+  ),
+  interface: key(interfaceName, 'session', 'none', 'Only over this interface. Required for a link-local peer address.'),
+  port: key(integer(1, 65535), 'session', '179', 'TCP port of the peer.'),
+  passive: key(boolean, 'live', 'false', 'Never dial, only accept.'),
+  multihop: key(
+    either(boolean, integer(1, 255)),
+    'session',
+    'false',
+    'An external peer that is not directly connected. A number is the TTL to send with; `true` means 255.',
+    { unit: 'hops' },
+  ),
+  ttlSecurity: key(
+    either(boolean, integer(1, 254)),
+    'session',
+    'false',
+    'GTSM (RFC 5082): send with TTL 255 and accept only what comes from at most this many hops away; `true` means 1. Not together with `multihop`.',
+    { unit: 'hops' },
+  ),
+  password: key(text(80), 'session', 'none', 'TCP MD5 signature key (RFC 2385), the same at both ends.', {
+    secret: true,
+  }),
+  holdTime: key(
+    either(oneOf(0), integer(3, 65535)),
+    'session',
+    '90',
+    'A session that is silent for so long is down (RFC 4271 §4.2). 0 = never.',
+    seconds,
+  ),
+  keepaliveTime: key(
+    integer(0, 65534),
+    'session',
+    'a third of `holdTime`',
+    'Time between KEEPALIVE messages, less than `holdTime`; the negotiated hold time may shorten it.',
+    seconds,
+  ),
+  connectRetryTime: key(integer(1, 65535), 'live', '30', 'Time between attempts to connect (with jitter).', seconds),
+  families: key(
+    list(family),
+    'session',
+    '[ipv4-unicast, ipv6-unicast]',
+    'Address families to offer; what the peer does not offer is not used.',
+  ),
+  routeReflectorClient: key(boolean, 'session', 'false', 'Reflect routes to and from this internal peer (RFC 4456).'),
+  nextHopSelf: key(boolean, 'session', 'false', 'Advertise ourselves as the next hop, also to internal peers.'),
+  addPath: key(
+    map({
+      send: key(
+        either(oneOf('best', 'all'), integer(1, 255)),
+        'session',
+        'best',
+        'Paths to advertise of each prefix; only `best` in this version.',
+      ),
+      receive: key(boolean, 'session', 'true', 'Offer to receive several paths of a prefix.'),
+    }),
+    'session',
+    '{send: best, receive: true}',
+    'Several paths of one prefix (RFC 7911).',
+  ),
+  gracefulRestart: key(
+    either(
+      boolean,
+      map({
+        restartTime: key(
+          integer(1, 4095),
+          'session',
+          '120',
+          'How long the peer may keep our routes while we restart.',
+          seconds,
+        ),
+      }),
+    ),
+    'session',
+    'true',
+    'Graceful restart (RFC 4724): forwarding goes on while one side restarts.',
+  ),
+  prefixLimit: key(
+    map({
+      max: key(integer(1, 4294967295), 'live', undefined, 'Most prefixes that are taken from the peer.'),
+      warnAt: key(integer(1, 4294967295), 'live', 'none', 'Number of prefixes from which a warning is logged.'),
+      action: key(oneOf('reject', 'reset'), 'live', 'reject', 'What happens above `max`.'),
+      restartAfter: key(
+        integer(1, 86400),
+        'live',
+        'none',
+        'Time after which a session that was reset is opened again.',
+        seconds,
+      ),
+    }),
+    'live',
+    'none',
+    'Limit of received prefixes.',
+    notYet,
+  ),
+  import: key(
+    policyName,
+    'session',
+    '`accept` for internal peers, nothing for external ones (RFC 8212)',
+    'Policy for routes from the peer: `accept` or `reject`.',
+  ),
+  export: key(
+    policyName,
+    'session',
+    '`accept` for internal peers, nothing for external ones (RFC 8212)',
+    'Policy for routes to the peer: `accept` or `reject`.',
+  ),
+  role: key(
+    oneOf('provider', 'customer', 'peer', 'routeServer', 'routeServerClient'),
+    'session',
+    'none',
+    'Our role towards the peer (RFC 9234).',
+    notYet,
+  ),
+  bfd: key(
+    either(
+      boolean,
+      map({
+        minTxMs: key(integer(10, 60000), 'session', '300', 'Least time between packets sent, in milliseconds.'),
+        minRxMs: key(integer(10, 60000), 'session', '300', 'Least time between packets received, in milliseconds.'),
+        multiplier: key(integer(2, 255), 'session', '3', 'Packets that may be missed.'),
+      }),
+    ),
+    'session',
+    'false',
+    'Fast failure detection (RFC 5880).',
+    notYet,
+  ),
+  extendedNextHop: key(boolean, 'session', 'false', 'IPv4 prefixes with IPv6 next hops (RFC 8950).'),
+  extendedMessages: key(
+    boolean,
+    'session',
+    'true',
+    'Messages of up to 65535 octets (RFC 8654), when the peer offers them too.',
+  ),
+  shutdown: key(boolean, 'live', 'false', 'Configured, but administratively down.'),
+} as const;
+
+const groupName = text(64);
+
+export const PEER_KEYS = {
+  address: key(address, 'session', undefined, 'Address of the peer.'),
+  group: key(groupName, 'live', 'none', 'Group whose keys hold where the peer has none of its own.'),
+  ...PEER_OPTION_KEYS,
+} as const;
+
+export const RANGE_KEYS = {
+  prefix: key(
+    prefix,
+    'session',
+    undefined,
+    'Whoever connects from this prefix becomes a peer; of overlapping ranges the longest holds.',
+  ),
+  group: key(groupName, 'live', 'none', 'Group whose keys hold where the range has none of its own.'),
+  ...PEER_OPTION_KEYS,
+} as const;
+
+export const NETWORK_KEYS = {
+  prefix: key(prefix, 'live', 'none', 'This prefix, always.'),
+  interface: key(interfaceName, 'live', 'none', 'The connected subnets of this interface, followed live.'),
+} as const;
+
+const policies: Kind<Record<string, unknown>> = {
+  ...named<unknown>(map({})),
+  json: { type: 'object' },
+};
+
+export const ROOT_KEYS = {
+  asn: key(asn, 'sessions', undefined, 'Our AS number.'),
+  routerId: key(
+    dottedQuad,
+    'sessions',
+    "derived from the node's own addresses, and logged",
+    'BGP identifier of this node (RFC 6286).',
+  ),
+  listen: key(list(address), 'live', '["0.0.0.0", "::"]', 'Addresses to accept connections on; `[]` = never accept.'),
+  port: key(integer(1, 65535), 'live', '179', 'TCP port to accept connections on.'),
+  networks: key(
+    list(map(NETWORK_KEYS)),
+    'live',
+    '[]',
+    'What this node originates; each entry has one of the two keys.',
+  ),
+  clusterId: key(dottedQuad, 'sessions', 'the router id', 'Route reflector cluster (RFC 4456).'),
+  groups: key(named(map(PEER_OPTION_KEYS)), 'live', '{}', "Settings shared by peers; a peer's own keys win."),
+  peers: key(list(map(PEER_KEYS)), 'live', '[]', 'Configured peers.'),
+  listenRanges: key(list(map(RANGE_KEYS)), 'live', '[]', 'Dynamic peers.'),
+  fib: key(
+    map({
+      enabled: key(boolean, 'restart', 'true', 'Install routes into the kernel.'),
+      table: key(integer(1, 4294967295), 'restart', '254', 'Routing table; 254 is the main table.'),
+      protocol: key(
+        integer(5, 255),
+        'restart',
+        '186',
+        'Marks our routes in the kernel (`ip route` shows 186 as `bgp`). Routes of another protocol are never touched.',
+      ),
+      metric: key(integer(1, 4294967295), 'restart', '20', 'Metric of our routes.'),
+    }),
+    'restart',
+    'see below',
+    'The kernel side.',
+  ),
+  policies: key(
+    policies,
+    'live',
+    '{}',
+    'Named policies; none in this version. `accept` and `reject` are built in.',
+    notYet,
+  ),
+  control: key(
+    map({
+      socket: key(text(107), 'restart', '/run/tortie/control.sock', 'Path of the Unix socket `bgpctl` talks to.'),
+      http: key(hostPort, 'restart', 'off', 'Read-only HTTP listener.'),
+    }),
+    'restart',
+    'see below',
+    'The control server.',
+  ),
+  log: key(
+    map({ level: key(oneOf('debug', 'info', 'warn', 'error'), 'live', 'info', 'Least level that is logged.') }),
+    'live',
+    'see below',
+    'Logging.',
+  ),
+} as const;
+
+export const ROOT = map(ROOT_KEYS);
+
+export type RawPeerOptions = Values<typeof PEER_OPTION_KEYS>;
+export type RawPeer = Values<typeof PEER_KEYS>;
+export type RawRange = Values<typeof RANGE_KEYS>;
+export type RawConfig = Values<typeof ROOT_KEYS>;

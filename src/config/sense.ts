@@ -1,0 +1,171 @@
+/**
+ * Checks of values against each other. Works on the file's own form, so that every finding has a place: what a peer took
+ * from its group is reported at the group. Values whose shape was refused are absent here.
+ */
+import { equalBytes, formatPrefix, parseAddress, parsePrefix } from 'bgp-parse';
+import { checkNotYet } from './not-yet.js';
+import type { Path } from './problems.js';
+import { defaultKeepalive, normalAddress, withGroup } from './resolve.js';
+import { DEFAULTS, type RawConfig, type RawPeer, type RawPeerOptions, type RawRange } from './schema.js';
+
+type Report = (path: Path, message: string) => void;
+
+const BUILT_IN_POLICIES = ['accept', 'reject'];
+
+export function checkSense(raw: RawConfig, report: Report): void {
+  if (raw.asn === undefined) report(['asn'], 'is missing: give our AS number');
+  raw.listen?.forEach((value, index) =>
+    checkDuplicate(raw.listen!.map(normalAddress), normalAddress(value), ['listen', index], report),
+  );
+  checkNetworks(raw, report);
+  checkPeers(raw, report);
+  checkRanges(raw, report);
+  checkNotYet(raw, report);
+  if (raw.fib?.table === 255)
+    report(['fib', 'table'], "must not be 255: that is the kernel's own table of local addresses");
+}
+
+function checkDuplicate(all: readonly string[], value: string, at: Path, report: Report): void {
+  if (all.indexOf(value) < (at.at(-1) as number)) report(at, `${value} is listed twice`);
+}
+
+function checkNetworks(raw: RawConfig, report: Report): void {
+  const seen = new Set<string>();
+  raw.networks?.forEach((network, index) => {
+    const at = ['networks', index];
+    if ((network.prefix === undefined) === (network.interface === undefined)) {
+      report(at, 'must have one of the keys prefix and interface');
+      return;
+    }
+    if (network.prefix !== undefined) checkHostBits(network.prefix, [...at, 'prefix'], report);
+    const identity = network.prefix ?? network.interface!;
+    if (seen.has(identity)) report(at, `${identity} is listed twice`);
+    seen.add(identity);
+  });
+}
+
+function checkHostBits(value: string, at: Path, report: Report): void {
+  const prefix = parsePrefix(value);
+  if (prefix && !parsePrefix(value, true))
+    report(at, `${value} has host bits set; did you mean ${formatPrefix(prefix)}?`);
+}
+
+function checkPeers(raw: RawConfig, report: Report): void {
+  const firstAt = new Map<string, number>();
+  raw.peers?.forEach((peer, index) => {
+    const at = ['peers', index];
+    const origin = checkGroup(peer, at, raw, report);
+    const merged = withGroup(peer, raw.groups);
+    if (merged.address === undefined) report([...at, 'address'], 'is missing: give the address of the peer');
+    else {
+      const address = normalAddress(merged.address);
+      const first = firstAt.get(address);
+      if (first !== undefined) report([...at, 'address'], `${address} is already peers[${first}]`);
+      else firstAt.set(address, index);
+      checkAddresses(merged, origin, report);
+    }
+    checkOptions(merged, at, origin, raw, report);
+  });
+}
+
+function checkRanges(raw: RawConfig, report: Report): void {
+  const firstAt = new Map<string, number>();
+  raw.listenRanges?.forEach((range, index) => {
+    const at = ['listenRanges', index];
+    const origin = checkGroup(range, at, raw, report);
+    const prefix = range.prefix === undefined ? undefined : parsePrefix(range.prefix);
+    if (!prefix) report([...at, 'prefix'], 'is missing: give the prefix peers connect from');
+    else {
+      checkHostBits(range.prefix!, [...at, 'prefix'], report);
+      // Ranges may overlap, the longest holds; only the same one twice cannot be meant.
+      const text = formatPrefix(prefix);
+      const first = firstAt.get(text);
+      if (first !== undefined) report([...at, 'prefix'], `${text} is already listenRanges[${first}]`);
+      else firstAt.set(text, index);
+    }
+    checkOptions(withGroup(range, raw.groups), at, origin, raw, report);
+  });
+}
+
+/** Where a key of a merged peer came from. */
+type Origin = (key: string) => Path;
+
+function checkGroup(own: RawPeer | RawRange, at: Path, raw: RawConfig, report: Report): Origin {
+  const name = own.group;
+  const group = name !== undefined && raw.groups && Object.hasOwn(raw.groups, name) ? raw.groups[name] : undefined;
+  if (name !== undefined && !group) {
+    const names = Object.keys(raw.groups ?? {});
+    report(
+      [...at, 'group'],
+      `there is no group ${JSON.stringify(name)}; ${names.length ? `groups are ${names.join(', ')}` : 'groups is empty'}`,
+    );
+  }
+  return (key) =>
+    !Object.hasOwn(own, key) && group && Object.hasOwn(group, key) ? ['groups', name!, key] : [...at, key];
+}
+
+function checkAddresses(peer: RawPeer, origin: Origin, report: Report): void {
+  const bytes = parseAddress(peer.address!)!;
+  if (bytes.every((octet) => octet === 0)) report(origin('address'), 'must be the address of one host');
+  if (isLinkLocal(bytes) && peer.interface === undefined) {
+    report(origin('address'), `${peer.address} is link-local: add the key interface`);
+  }
+  if (peer.localAddress === undefined) return;
+  const local = parseAddress(peer.localAddress)!;
+  if (local.length !== bytes.length) {
+    report(origin('localAddress'), `must be of the same family as the address ${peer.address}`);
+  } else if (equalBytes(local, bytes)) {
+    report(origin('localAddress'), 'is the same as the address of the peer');
+  }
+}
+
+function isLinkLocal(bytes: Uint8Array): boolean {
+  return bytes.length === 16 && bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80;
+}
+
+function checkOptions(options: RawPeerOptions, at: Path, origin: Origin, raw: RawConfig, report: Report): void {
+  if (options.asn === undefined) {
+    report([...at, 'asn'], "is missing: give the peer's AS number, internal or external (here or in the group)");
+  }
+  checkTimes(options, origin, report);
+  checkType(options, origin, raw.asn, report);
+  if (options.families?.length === 0)
+    report(origin('families'), 'is empty: name at least one family, or remove the key');
+  if (isSet(options.multihop) && isSet(options.ttlSecurity)) {
+    report(origin('ttlSecurity'), 'cannot be used with multihop; a peer several hops away is ttlSecurity: <hops>');
+  }
+  for (const direction of ['import', 'export'] as const) {
+    const name = options[direction];
+    if (name !== undefined && !BUILT_IN_POLICIES.includes(name)) {
+      report(origin(direction), `there is no policy ${JSON.stringify(name)}; allowed are accept and reject`);
+    }
+  }
+}
+
+function isSet(value: boolean | number | undefined): boolean {
+  return value !== undefined && value !== false;
+}
+
+function checkTimes(options: RawPeerOptions, origin: Origin, report: Report): void {
+  const holdTime = options.holdTime ?? DEFAULTS.holdTime;
+  const keepaliveTime = options.keepaliveTime ?? defaultKeepalive(holdTime);
+  if (holdTime === 0 ? keepaliveTime !== 0 : keepaliveTime === 0 || keepaliveTime >= holdTime) {
+    const allowed =
+      holdTime === 0 ? '0, because holdTime is 0' : `1..${holdTime - 1}, less than holdTime (${holdTime})`;
+    report(origin('keepaliveTime'), `must be ${allowed}`);
+  }
+}
+
+function checkType(options: RawPeerOptions, origin: Origin, asn: number | undefined, report: Report): void {
+  if (options.asn === undefined || asn === undefined) return;
+  const internal = options.asn === 'internal' || options.asn === asn;
+  if (options.routeReflectorClient === true && !internal) {
+    report(
+      origin('routeReflectorClient'),
+      `is only for internal peers, and this one is external (asn ${options.asn}, ours is ${asn})`,
+    );
+  }
+  if (isSet(options.multihop) && internal) {
+    report(origin('multihop'), 'is only for external peers; internal ones may always be several hops away');
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * YAML 1.2 (core schema), of which JSON is a part, read by `yaml` with the place of every value. Errors are put in our
+ * own words: the library's own quote the text, which may be a password.
+ */
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import type { Path } from './problems.js';
+import type { Place, Source } from './source.js';
+
+/** Only as many aliases as people write: a file may not grow by them (the "billion laughs"). */
+const MOST_ALIASES = 100;
+
+export function readYaml(text: string): Source {
+  try {
+    return readDocument(text);
+  } catch {
+    // The reader calls itself for each level.
+    const message = 'cannot be read: it is nested too deeply';
+    return {
+      value: undefined,
+      problems: [{ line: 1, column: 1, path: '', message }],
+      locate: () => ({ line: 1, column: 1 }),
+    };
+  }
+}
+
+function readDocument(text: string): Source {
+  const lines = new LineCounter();
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    version: '1.2',
+    strict: true,
+    uniqueKeys: true,
+  });
+  const place = (offset: number): Place => {
+    const { line, col } = lines.linePos(Math.max(0, Math.min(offset, text.length)));
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const locate = (path: Path, onKey = false): Place => place(offsetOf(document, path, onKey));
+  // A warning (an unknown tag) means that a value is not what it looks like: refused as well.
+  const complaints = [...document.errors, ...document.warnings];
+  if (complaints.length > 0) {
+    const problems = complaints.map((error) => ({ ...place(error.pos[0]), path: '', message: explain(error.code) }));
+    return { value: undefined, problems, locate };
+  }
+  try {
+    return { value: document.toJS({ maxAliasCount: MOST_ALIASES }), problems: [], locate };
+  } catch {
+    return {
+      value: undefined,
+      problems: [{ ...place(0), path: '', message: 'aliases (*name) are nested too deeply or too many' }],
+      locate,
+    };
+  }
+}
+
+function offsetOf(document: Document.Parsed, path: Path, onKey: boolean): number {
+  let node: unknown = document.contents;
+  let offset = startOf(node) ?? 0;
+  for (const [depth, part] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find((item) => String(isScalar(item.key) ? item.key.value : item.key) === String(part));
+      if (!pair) return offset;
+      const keyOffset = startOf(pair.key);
+      if (onKey && depth === path.length - 1) return keyOffset ?? offset;
+      offset = startOf(pair.value) ?? keyOffset ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[part as number];
+      offset = startOf(node) ?? offset;
+    } else {
+      return offset;
+    }
+  }
+  return offset;
+}
+
+function startOf(node: unknown): number | undefined {
+  return isNode(node) ? (node as Node).range?.[0] : undefined;
+}
+
+const EXPLANATIONS: { readonly [code: string]: string } = {
+  ALIAS_PROPS: 'an alias (*name) cannot have an anchor or a tag',
+  BAD_ALIAS: 'there is no anchor for this alias (*name); put text that begins with * in quotes',
+  BAD_DQ_ESCAPE: 'unknown escape sequence in "…"; use single quotes for text with backslashes',
+  BAD_INDENT: 'the indentation does not fit the lines above',
+  BAD_SCALAR_START: 'a value cannot begin with this character; put it in quotes',
+  BLOCK_AS_IMPLICIT_KEY: 'a nested map must begin on its own line',
+  DUPLICATE_KEY: 'this key stands here twice',
+  MISSING_CHAR: 'a closing quote, bracket, comma or colon is missing',
+  MULTILINE_IMPLICIT_KEY: 'a key must stand on one line; is a colon missing?',
+  MULTIPLE_DOCS: 'only one document (---) may stand in the file',
+  TAB_AS_INDENT: 'tabs cannot be used to indent; use spaces',
+  TAG_RESOLVE_FAILED: 'unknown tag; put text that begins with ! in quotes',
+  UNEXPECTED_TOKEN: 'this is not expected here; is a quote or a colon missing?',
+};
+
+function explain(code: string): string {
+  return EXPLANATIONS[code] ?? `not readable as YAML (${code.toLowerCase().replaceAll('_', ' ')})`;
+}

@@ -1,0 +1,227 @@
+/**
+ * The control server: HTTP on a Unix socket (for `bgpctl`, mode 0660) and, when configured, read-only HTTP on TCP.
+ *
+ * Invariants: a request never throws out of the server, every refusal is `{error: {code, message}}`; a socket left by a
+ * dead daemon is replaced, the socket of a living one never.
+ */
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { dirname } from 'node:path';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../support/clock.js';
+import type { Log } from '../support/log.js';
+import { ControlError } from './control-error.js';
+import type { Queries } from './queries.js';
+import { handleRequest, readTarget } from './routes.js';
+import type { Monitors } from './stream.js';
+
+export interface ControlOptions {
+  /** Path of the Unix socket. */
+  readonly socket: string;
+  /** Read-only TCP listener; undefined = none. Port 0 = any free one, see `ControlServer.httpPort`. */
+  readonly http?: { readonly host: string; readonly port: number } | undefined;
+  /** undefined = not ready yet: requests are answered with the code `starting`. */
+  queries(): Queries | undefined;
+  /** Loads the configuration again; resolves with what changed, one line each, rejects with a `ControlError`. */
+  reload(): Promise<readonly string[]>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface ControlServer {
+  /** The TCP port that was opened; undefined = none. */
+  readonly httpPort: number | undefined;
+  /** Ends all connections and removes the socket. */
+  close(): Promise<void>;
+}
+
+const SOCKET_MODE = 0o660;
+const MOST_CONNECTIONS = 256;
+/** How long a daemon that holds the socket may take to show that it lives. */
+const PROBE_MS = 2000;
+
+/** Opens the listeners. Rejects with one clear sentence when the socket or the port cannot be had. */
+export async function startControl(options: ControlOptions): Promise<ControlServer> {
+  // ws takes longer to load than the rest of the server, and is needed only by who monitors.
+  let monitors: Promise<Monitors> | undefined;
+  const loadMonitors = (): Promise<Monitors> =>
+    (monitors ??= import('./stream.js').then(({ createMonitors }) => createMonitors(options.clock, options.log)));
+
+  const unix = newServer(options, loadMonitors, false);
+  await listenUnix(unix, options.socket);
+  const servers = [unix];
+  let httpPort: number | undefined;
+  const close = async (): Promise<void> => {
+    if (monitors) (await monitors).close();
+    await Promise.all(servers.map((server) => closeServer(server)));
+  };
+  if (options.http) {
+    const { host, port } = options.http;
+    const tcp = newServer(options, loadMonitors, true);
+    try {
+      await listen(tcp, { host, port });
+    } catch (error) {
+      await close();
+      throw new Error(`control.http: cannot listen on ${host} port ${port}: ${explain(error)}`, { cause: error });
+    }
+    servers.push(tcp);
+    const bound = tcp.address();
+    httpPort = typeof bound === 'object' && bound !== null ? bound.port : undefined;
+  }
+  return { httpPort, close };
+}
+
+function newServer(options: ControlOptions, loadMonitors: () => Promise<Monitors>, readOnly: boolean): Server {
+  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 });
+  server.maxConnections = MOST_CONNECTIONS;
+  const context = () => {
+    const queries = options.queries();
+    if (!queries) throw new ControlError('starting', 'the daemon is still starting; try again');
+    return { queries, clock: options.clock, readOnly, reload: options.reload };
+  };
+  server.on('request', (request, response) => {
+    answer(request, response, options.log, async () => handleRequest(request, response, context()));
+  });
+  server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    stream.on('error', () => stream.destroy());
+    const refuse = (error: unknown): void => endStream(stream, toControlError(error, options.log));
+    try {
+      checkUpgrade(request);
+      const { queries } = context();
+      loadMonitors()
+        .then((loaded) => loaded.accept(request, stream, head, queries))
+        .catch(refuse);
+    } catch (error) {
+      refuse(error);
+    }
+  });
+  server.on('clientError', (_error, stream: Duplex) => {
+    endStream(stream, new ControlError('bad-request', 'this is not HTTP that can be understood'));
+  });
+  return server;
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, log: Log, handle: () => Promise<void>): void {
+  handle().catch((error: unknown) => {
+    const refusal = toControlError(error, log);
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return;
+    }
+    response.statusCode = refusal.status;
+    response.setHeader('content-type', 'application/json');
+    if (refusal.code === 'method-not-allowed') response.setHeader('allow', request.method === 'GET' ? 'POST' : 'GET');
+    // What is left of a body that was not read would be taken for the next request.
+    if (!request.complete) response.setHeader('connection', 'close');
+    response.end(refusal.toJson());
+  });
+}
+
+function toControlError(error: unknown, log: Log): ControlError {
+  if (error instanceof ControlError) return error;
+  log.error({ err: error }, 'control: a request failed');
+  return new ControlError('internal', 'the request failed inside the daemon; its log says more');
+}
+
+function endStream(stream: Duplex, error: ControlError): void {
+  if (stream.destroyed || !stream.writable) return;
+  const body = error.toJson();
+  stream.end(
+    `HTTP/1.1 ${error.status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function checkUpgrade(request: IncomingMessage): void {
+  const { path, search } = readTarget(request);
+  if (path.join('/') !== 'v1/monitor') throw new ControlError('unknown-route', 'the only WebSocket is /v1/monitor');
+  if ([...search].length > 0) throw new ControlError('bad-request', '/v1/monitor takes no parameters');
+  // Web pages of other sites may open WebSockets to this host, and read them.
+  const origin = request.headers.origin;
+  if (origin !== undefined && !origin.endsWith(`//${request.headers.host}`)) {
+    throw new ControlError('read-only', 'WebSockets are not open to pages of other sites');
+  }
+}
+
+async function listenUnix(server: Server, path: string): Promise<void> {
+  const failed = (error: unknown): Error =>
+    new Error(`control.socket: cannot listen on ${path}: ${explain(error)}`, { cause: error });
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await listen(server, { path });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw failed(error);
+    await removeStale(path);
+    try {
+      await listen(server, { path });
+    } catch (again) {
+      throw failed(again);
+    }
+  }
+  await chmod(path, SOCKET_MODE);
+}
+
+async function removeStale(path: string): Promise<void> {
+  const status = await lstat(path).catch(() => undefined);
+  if (!status) return;
+  if (!status.isSocket()) {
+    throw new Error(`control.socket: ${path} exists and is not a socket; remove it or name another path`);
+  }
+  if (await isAlive(path)) {
+    throw new Error(`control.socket: another daemon answers on ${path}; stop it or name another path`);
+  }
+  await unlink(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  });
+}
+
+/** Whether anybody accepts connections there; what does not answer in time counts as living, too. */
+function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = httpRequest({ socketPath: path, path: '/v1/summary', timeout: PROBE_MS });
+    probe.on('response', (response) => {
+      response.resume();
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('timeout', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', (error: NodeJS.ErrnoException) =>
+      resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
+    );
+    probe.end();
+  });
+}
+
+function listen(server: Server, where: { path: string } | { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+function explain(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EACCES' || code === 'EPERM') return 'no permission';
+  if (code === 'EADDRINUSE') return 'the address is in use';
+  if (code === 'EADDRNOTAVAIL') return 'this host does not have the address';
+  if (code === 'EINVAL' || code === 'ENAMETOOLONG') return 'the path is too long or not valid';
+  return error instanceof Error ? error.message : String(error);
+}
