@@ -1,6 +1,16 @@
 /**
  * netlink: sockets and rtnetlink messages of Linux for Node, and the socket options that `node:net` has no word for.
  */
+export * from './address.js';
+export * from './constants.js';
 export * from './icmp.js';
-export { SystemError, errnoName, interfaceIndex } from './libc.js';
+export { AF_INET, AF_INET6, AF_UNSPEC, Errno, SystemError, errnoName, interfaceIndex, pollReadable } from './libc.js';
+export * from './link.js';
+export { MessageReader, MessageWriter, NetlinkFormatError } from './message.js';
+export * from './neighbour.js';
+export * from './nexthop.js';
+export * from './route.js';
+export * from './rule.js';
+export * from './socket.js';
 export * from './sockopt.js';
+export * from './wakeup.js';

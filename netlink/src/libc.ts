@@ -109,6 +109,9 @@ const cSetsockopt = library.func('setsockopt', 'int', ['int', 'int', 'int', 'voi
 const cGetsockopt = library.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
 const cGetsockname = library.func('getsockname', 'int', ['int', 'void *', 'void *']);
 const cPoll = library.func('poll', 'int', ['void *', 'ulong', 'int']);
+const cEventfd = library.func('eventfd', 'int', ['uint', 'int']);
+const cRead = library.func('read', 'long', ['int', 'void *', 'size_t']);
+const cWrite = library.func('write', 'long', ['int', 'void *', 'size_t']);
 const cIfNameToIndex = library.func('if_nametoindex', 'uint32_t', ['str']);
 
 /** A new socket, close-on-exec. */
@@ -189,6 +192,15 @@ export function setsockopt(fd: number, level: number, option: number, value: Uin
   }
 }
 
+/** Sets an option whose value is a count and a pointer (struct sock_fprog). */
+export function setPointerOption(fd: number, level: number, option: number, count: number, items: Uint8Array): void {
+  const value = new Uint8Array(16);
+  const view = new DataView(value.buffer);
+  view.setUint16(0, count, littleEndian);
+  view.setBigUint64(8, koffi.address(items), littleEndian);
+  setsockopt(fd, level, option, value);
+}
+
 export function setIntegerOption(fd: number, level: number, option: number, value: number): void {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setInt32(0, value, littleEndian);
@@ -226,6 +238,25 @@ export function pollReadable(fds: readonly number[], timeoutMs: number): number[
     throw new SystemError('poll', errno);
   }
   return fds.filter((_, index) => view.getInt16(index * 8 + 6, littleEndian) !== 0);
+}
+
+/** A non-blocking counter for waking a thread. */
+export function eventfd(): number {
+  const fd = cEventfd(0, SOCK_NONBLOCK | SOCK_CLOEXEC) as number;
+  if (fd < 0) throw new SystemError('eventfd', koffi.errno());
+  return fd;
+}
+
+/** Octets read, or the negative errno. */
+export function read(fd: number, bytes: Uint8Array): number {
+  const length = Number(cRead(fd, bytes, bytes.length));
+  return length >= 0 ? length : -koffi.errno();
+}
+
+/** Octets written, or the negative errno. */
+export function write(fd: number, bytes: Uint8Array): number {
+  const length = Number(cWrite(fd, bytes, bytes.length));
+  return length >= 0 ? length : -koffi.errno();
 }
 
 /** Index of an interface of this namespace; undefined when there is none of that name. */
