@@ -9,3 +9,29 @@ export { AttributeScan, type ScanContext, scanAttributes, scanCanonical } from '
 export { canonicalizeAttributes } from './canonical-attributes.js';
 export { countAs } from './as-path.js';
 export { scanError } from './update-error.js';
+export {
+  type AfiSafi,
+  type Capability,
+  AddPathMode,
+  Role,
+  findCapability,
+  decodeCapabilities,
+  encodeCapability,
+} from './capability.js';
+export { type OpenMessage, type EncodeOpenOptions, decodeOpen, encodeOpen } from './message/open.js';
+export {
+  type NotificationMessage,
+  decodeNotification,
+  encodeNotification,
+  describeNotification,
+  shutdownData,
+  shutdownText,
+} from './message/notification.js';
+export { keepaliveMessage } from './message/keepalive.js';
+export {
+  type RouteRefreshMessage,
+  RouteRefreshSubtype,
+  decodeRouteRefresh,
+  encodeRouteRefresh,
+} from './message/route-refresh.js';
+export { buildMessage, writeMessageHeader } from './message/header.js';
