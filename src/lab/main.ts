@@ -1,13 +1,15 @@
 /**
  * `bgpctl lab`: Tortie at work on one machine. Runs the scenarios, removes everything afterwards whatever happened
- * (failure, Ctrl-C, SIGTERM, hang-up), and says plainly why where it cannot run.
+ * (failure, Ctrl-C, SIGTERM, hang-up, closed pipe), and says plainly why where it cannot run.
  *
  * Exit codes: 0 every ping answered, 1 not so or not possible here, 2 usage, 128 + signal number when interrupted.
  */
 import process from 'node:process';
 import { constants } from 'node:os';
+import { relative } from 'node:path';
 import { deadNetworks, removeNetwork } from './leftovers.js';
 import { Network } from './network.js';
+import { CONTROL_PROGRAM } from './node.js';
 import { parseLabArguments, USAGE, UsageError, type LabCommand } from './options.js';
 import { CannotRunError, explain, ipVersions, preflight } from './preflight.js';
 import { printLookAround } from './report.js';
@@ -16,7 +18,7 @@ import { scenario, type ScenarioName } from './scenarios.js';
 import type { Site } from './site.js';
 import { InterruptedError } from './until.js';
 
-const INTERRUPTS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const INTERRUPTS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 const print = (text: string): void => void process.stdout.write(text);
 const complain = (text: string): void => void process.stderr.write(text);
@@ -57,14 +59,17 @@ async function clean(wanted: readonly string[]): Promise<number> {
 
 async function runAll(command: LabCommand & { kind: 'run' }): Promise<number> {
   const interrupt = new AbortController();
-  let received: (typeof INTERRUPTS)[number] | undefined;
-  const onSignal = (name: (typeof INTERRUPTS)[number]) => {
+  let received: NodeJS.Signals | undefined;
+  const onSignal = (name: NodeJS.Signals) => {
     if (received) return;
     received = name;
-    print(`\n${name}: removing everything …\n`);
     interrupt.abort();
+    if (name !== 'SIGPIPE') print(`\n${name}: removing everything …\n`);
   };
+  // Nobody reads any more (`npm run lab | head`): Node reports that as an error of the stream, again at every write.
+  const onPipeClosed = () => onSignal('SIGPIPE');
   for (const name of INTERRUPTS) process.on(name, onSignal);
+  process.stdout.on('error', onPipeClosed);
   try {
     let good = true;
     for (const name of command.scenarios) good = (await runOne(name, command, interrupt.signal)) && good;
@@ -98,7 +103,8 @@ async function runOne(name: ScenarioName, command: LabCommand & { kind: 'run' },
     }
     return false;
   } finally {
-    if (keep && !signal.aborted) printLookAround(print, network, sites);
+    if (keep && !signal.aborted)
+      printLookAround(print, network, sites, `node ${relative(process.cwd(), CONTROL_PROGRAM)}`);
     else await network.close();
   }
 }

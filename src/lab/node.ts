@@ -14,7 +14,8 @@ import type { Host, Network } from './network.js';
 import { until, type Arrived } from './until.js';
 
 const DAEMON = fileURLToPath(new URL('../daemon.js', import.meta.url));
-const CONTROL = fileURLToPath(new URL('../bgpctl.js', import.meta.url));
+/** The program file of `bgpctl`. */
+export const CONTROL_PROGRAM = fileURLToPath(new URL('../bgpctl.js', import.meta.url));
 const START_TIMEOUT_MS = 15_000;
 
 export interface Exit {
@@ -132,7 +133,7 @@ export class LabNode {
 
   /** Resolves with stdout; rejects with a `CommandError` that holds the exit code. */
   async bgpctl(...argv: string[]): Promise<string> {
-    return (await runCommand([execPath, CONTROL, '--socket', this.socket, ...argv])).stdout;
+    return (await runCommand([execPath, CONTROL_PROGRAM, '--socket', this.socket, ...argv])).stdout;
   }
 
   /** `bgpctl --json …`, parsed. */

@@ -3,6 +3,7 @@
  *
  *   witness            answers UDP datagrams with the source address it sees them coming from, until it is killed
  *   ping ADDRESS …     ICMP echo to each address, then asks the witness there; prints one `ProbeResult` a line
+ *   stream ADDRESS     ICMP echo after ICMP echo until its input ends; prints one `StreamResult`
  *
  * A Debian without `ping` is enough. That the witness sees the container's own address is the proof that there is no
  * NAT on the way.
@@ -11,11 +12,14 @@ import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { ping } from 'netlink';
 import { systemClock } from '../support/clock.js';
-import type { ProbeResult } from './probe.js';
+import type { ProbeResult, StreamResult } from './probe.js';
 
 const WITNESS_PORT = 7777;
 const ATTEMPTS = 3;
 const ATTEMPT_MS = 1000;
+const STREAM_INTERVAL_MS = 20;
+/** Far above any delay here: only a lost packet has no answer by then. */
+const STREAM_TIMEOUT_MS = 3000;
 
 async function witness(): Promise<void> {
   const socket = await bindEveryFamily();
@@ -67,9 +71,30 @@ async function probe(address: string): Promise<ProbeResult> {
   };
 }
 
+async function stream(address: string): Promise<StreamResult> {
+  let ended = false;
+  process.stdin.on('end', () => (ended = true)).resume();
+  let sent = 0;
+  let answered = 0;
+  const echo = async () => {
+    sent++;
+    const replies = await ping(address, { count: 1, timeoutMs: STREAM_TIMEOUT_MS });
+    answered += replies.length;
+  };
+  const underway: Promise<void>[] = [];
+  while (!ended) {
+    underway.push(echo());
+    await new Promise<void>((resolve) => systemClock.after(STREAM_INTERVAL_MS, resolve));
+  }
+  await Promise.all(underway);
+  return { sent, answered };
+}
+
 const [mode, ...addresses] = process.argv.slice(2);
 if (mode === 'witness') {
   await witness();
+} else if (mode === 'stream') {
+  process.stdout.write(JSON.stringify(await stream(addresses[0]!)));
 } else {
   for (const address of addresses) process.stdout.write(JSON.stringify(await probe(address)) + '\n');
 }

@@ -45,3 +45,25 @@ export async function probe(container: Container, addresses: readonly string[]):
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as ProbeResult);
 }
+
+export interface StreamResult {
+  readonly sent: number;
+  readonly answered: number;
+}
+
+/** Pings without pause (50 a second) until `end()`, which tells how many were sent and answered. */
+export function startStream(container: Container, address: string): { end(): Promise<StreamResult> } {
+  const argv = ['netns', 'exec', container.namespace, execPath, PROGRAM, 'stream', address];
+  const child = spawn('ip', argv, { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
+  child.stdin.on('error', () => undefined);
+  const closed = new Promise<void>((resolve, reject) => child.on('error', reject).on('close', () => resolve()));
+  return {
+    async end() {
+      child.stdin.end();
+      await closed;
+      return JSON.parse(text) as StreamResult;
+    },
+  };
+}

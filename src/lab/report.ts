@@ -47,15 +47,15 @@ export function printFindings(print: Print, plan: ScenarioPlan, findings: readon
   }
 }
 
-/** For `--keep`: how to look around and how to remove it. */
-export function printLookAround(print: Print, network: Network, sites: readonly Site[]): void {
+/** For `--keep`: how to look around and how to remove it. `bgpctl` is the command line that runs it. */
+export function printLookAround(print: Print, network: Network, sites: readonly Site[], bgpctl: string): void {
   print(`\n${network.id} stays up. Look around:\n`);
   for (const { node, container, plan } of sites) {
     print(`\n  ${plan.name}\n`);
     print(`    ip netns exec ${node.host.namespace} ip route\n`);
-    print(`    npx bgpctl --socket ${node.socket} show routes\n`);
+    print(`    ${bgpctl} --socket ${node.socket} show routes\n`);
     print(`    less ${node.logFile}\n`);
     if (container) print(`    ip netns exec ${container.namespace} sh        # its container\n`);
   }
-  print(`\nRemove it:\n\n  npm run lab -- --clean ${network.id}\n`);
+  print(`\nRemove it:\n\n  ${bgpctl} lab --clean ${network.id}\n`);
 }

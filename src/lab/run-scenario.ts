@@ -23,7 +23,9 @@ export interface RunOptions {
 export async function runScenario(options: RunOptions): Promise<boolean> {
   const { network, plan, versions, print } = options;
   const startMs = systemClock.nowMs();
-  const say = (text: string) => progress(print, systemClock.nowMs() - startMs, text);
+  const say = (text: string) => {
+    if (!options.signal.aborted) progress(print, systemClock.nowMs() - startMs, text);
+  };
   print(`\n== ${plan.title}\n\n`);
 
   const segment = await network.addSegment('lan');

@@ -2,8 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import type { PeerDto } from '../../src/control/dto.js';
 import { Network, type Segment } from '../../src/lab/network.js';
 import type { LabNode } from '../../src/lab/node.js';
+
+// tap would load its process tracer into every daemon and program of the lab; they run here as they do in production.
+delete process.env['NODE_OPTIONS'];
 
 /** For tap's `skip`: the reason why network namespaces cannot be used here, false when they can. */
 export function cannotRunLab(): string | false {
@@ -42,4 +46,17 @@ export function tracesOf(id: string): string[] {
     }
   };
   return [...names(tmpdir()), ...names('/run/netns')].filter((name) => name === id || name.startsWith(`${id}-`));
+}
+
+/** Waits until `bgpctl show peer` says Established; resolves with what it says. */
+export async function untilEstablished(node: LabNode, address: string, timeoutMs: number): Promise<PeerDto> {
+  const { value } = await node.until(`${node.host.name}'s session with ${address}`, timeoutMs, async () => {
+    const peer = await node.query<PeerDto>('show', 'peer', address);
+    return peer.state === 'Established' ? peer : undefined;
+  });
+  return value;
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`;
 }
