@@ -1,0 +1,382 @@
+// HOT: guarded by bench S1, S2, S3, S4.
+/**
+ * Loc-RIB changes to bytes on sockets: update groups encode a batch once, members in the stream get it, lagging ones
+ * get bits, and `resync` serves those as they can take it.
+ *
+ * A prefix whose best path comes from a member's own peer is not told to that member: when the source moves from A to
+ * B, A begins to hear of the prefix and B is told a withdrawal.
+ */
+import { endOfRib } from 'bgp-parse';
+import { BATCH_PREFIXES, ChangeBatch } from '../rib/change-batch.js';
+import type { Identity } from '../rib/columns/attribute-pool.js';
+import type { FamilyRib } from '../rib/family-rib.js';
+import type { Rib } from '../rib/rib.js';
+import { SourceKind } from '../rib/rib-peers.js';
+import type { SessionSink } from '../session/types.js';
+import { Buckets } from './buckets.js';
+import { groupKey } from './group-parameters.js';
+import type { GroupParameters } from './group-parameters.js';
+import { Member } from './member.js';
+import { OutgoingAttributes } from './outgoing-attributes.js';
+import { UpdateGroup } from './update-group.js';
+
+/**
+ * A member with more octets than this waiting in its socket leaves the stream. Large enough that a receiver which is
+ * merely busy stays in (S1: 12 MB in all), small enough that 1,000 stuck peers share a few chunks, not gigabytes.
+ */
+const BACKLOG_LIMIT_OCTETS = 2 * 1024 * 1024;
+
+/** What a session tells the exporter when it comes up: one entry per negotiated family. */
+export interface JoinOptions {
+  /** Sent before the table: begin of an enhanced refresh (RFC 7313 §4). */
+  readonly opening?: Uint8Array | undefined;
+  /** Sent after the table; End-of-RIB by default. */
+  readonly closing?: Uint8Array | undefined;
+}
+
+export class Exporter {
+  /** UPDATE messages and octets written to members, split horizon counted as skipped. */
+  updatesEncoded = 0;
+  octetsWritten = 0;
+  ownRoutesSkipped = 0;
+
+  readonly #rib: Rib;
+  readonly #groups = new Map<string, UpdateGroup>();
+  /** Members by family index and PeerId. */
+  readonly #members: [Map<number, Member>, Map<number, Member>] = [new Map(), new Map()];
+  readonly #lagging = new Set<Member>();
+  readonly #attributes: OutgoingAttributes;
+  readonly #buckets = new Buckets();
+  readonly #ids = new Int32Array(BATCH_PREFIXES);
+  readonly #extraId = new Int32Array(BATCH_PREFIXES);
+  readonly #extraPeer = new Uint16Array(BATCH_PREFIXES);
+  readonly #syncBatch = new ChangeBatch();
+
+  constructor(rib: Rib, identity: Identity) {
+    this.#rib = rib;
+    this.#attributes = new OutgoingAttributes(rib.attributes, identity);
+  }
+
+  get groupCount(): number {
+    return this.#groups.size;
+  }
+
+  /** A session is up for a family: it gets the table, then End-of-RIB, then what changes. */
+  join(peerId: number, sink: SessionSink, parameters: GroupParameters): Member {
+    const key = groupKey(parameters);
+    let group = this.#groups.get(key);
+    if (!group) {
+      group = new UpdateGroup(key, parameters, this.#rib.families[parameters.familyIndex]);
+      this.#groups.set(key, group);
+    }
+    const member = new Member(peerId, sink, group);
+    group.members.add(member);
+    this.#members[parameters.familyIndex].set(peerId, member);
+    this.#lag(member);
+    this.#markTable(member);
+    member.closing = endOfRib(parameters.family);
+    return member;
+  }
+
+  leave(member: Member): void {
+    const { group } = member;
+    group.members.delete(member);
+    group.lagging.delete(member);
+    this.#lagging.delete(member);
+    if (member.inStream) group.stream.splice(group.stream.indexOf(member), 1);
+    member.inStream = false;
+    const byPeer = this.#members[group.parameters.familyIndex];
+    if (byPeer.get(member.peerId) === member) byPeer.delete(member.peerId);
+    if (group.members.size === 0) this.#groups.delete(group.key);
+  }
+
+  /** Sends the whole table again (RFC 2918; with opening and closing messages RFC 7313). */
+  refresh(member: Member, options: JoinOptions): void {
+    if (options.opening) member.sink.write(options.opening, 0, options.opening.length);
+    if (member.inStream) this.#lag(member);
+    this.#markTable(member);
+    member.closing = options.closing ?? member.closing;
+  }
+
+  /** The export side of a peer has new parameters (policy, next hop): what differs is sent. */
+  rejoin(member: Member, parameters: GroupParameters): Member {
+    const old = member.group;
+    this.leave(member);
+    const fresh = this.join(member.peerId, member.sink, parameters);
+    fresh.closing = undefined;
+    // What only the old parameters let through must be withdrawn.
+    const { prefixes } = old.rib;
+    for (let id = 1; id < prefixes.end; id++) {
+      if (prefixes.bestAttribute[id] !== 0 && this.#isExported(old, member.peerId, id)) fresh.mark(id);
+    }
+    return fresh;
+  }
+
+  /** True while a lagging member could be served. */
+  get hasWork(): boolean {
+    for (const member of this.#lagging) if (member.sink.backlogBytes < BACKLOG_LIMIT_OCTETS / 2) return true;
+    return false;
+  }
+
+  /** Whether a lagging member has still to be told about this prefix. */
+  holds(rib: FamilyRib, id: number): boolean {
+    for (const member of this.#lagging) if (member.group.rib === rib && member.isMarked(id)) return true;
+    return false;
+  }
+
+  /** Whether the peer's Adj-RIB-Out has the prefix: the Loc-RIB seen through its group. */
+  isAdvertised(member: Member, id: number): boolean {
+    return this.#isExported(member.group, member.peerId, id) && !member.isMarked(id);
+  }
+
+  member(familyIndex: 0 | 1, peerId: number): Member | undefined {
+    return this.#members[familyIndex].get(peerId);
+  }
+
+  /** Takes what decision changed to every group of the family. */
+  apply(rib: FamilyRib, batch: ChangeBatch): void {
+    if (batch.count === 0) return;
+    let built = false;
+    for (const group of this.#groups.values()) {
+      if (group.rib !== rib) continue;
+      for (const member of group.lagging) for (let at = 0; at < batch.count; at++) member.mark(batch.id[at]!);
+      if (group.stream.length === 0) continue;
+      if (!built) this.#buckets.build(batch);
+      built = true;
+      this.#applyToGroup(group, batch);
+    }
+  }
+
+  /**
+   * Serves lagging members for about one batch each. Returns true when somebody could take more at once.
+   */
+  resync(): boolean {
+    for (const member of this.#lagging) {
+      if (member.sink.backlogBytes >= BACKLOG_LIMIT_OCTETS / 2) continue;
+      this.#resyncMember(member);
+    }
+    return this.hasWork;
+  }
+
+  #resyncMember(member: Member): void {
+    const { group } = member;
+    const { rib } = group;
+    const { prefixes } = rib;
+    const kind = this.#rib.peers.kind;
+    const flags = this.#rib.attributes.flags;
+    const batch = this.#syncBatch;
+    batch.clear();
+    const taken = member.takeMarked(this.#ids, BATCH_PREFIXES);
+    let withdrawn = 0;
+    for (let i = 0; i < taken; i++) {
+      const id = this.#ids[i]!;
+      const attribute = prefixes.bestAttribute[id]!;
+      const source = prefixes.bestPeer[id]!;
+      if (attribute !== 0 && source !== member.peerId && group.exports(flags[attribute]!, kind[source]!)) {
+        batch.add(id, 0, 0, attribute, source);
+      } else {
+        this.#ids[withdrawn++] = id;
+      }
+    }
+    if (withdrawn > 0) this.#writeWithdrawals(group, this.#ids, withdrawn, 0, member);
+    if (batch.count > 0) {
+      this.#buckets.build(batch);
+      this.#writeAnnouncements(group, batch, member);
+    }
+    this.#flush(group, member);
+    if (member.pending === 0 || member.cursor * 32 >= member.walkEnd) {
+      if (member.closing) {
+        member.sink.write(member.closing, 0, member.closing.length);
+        member.closing = undefined;
+      }
+    }
+    if (member.pending === 0) this.#catchUp(member);
+  }
+
+  #applyToGroup(group: UpdateGroup, batch: ChangeBatch): void {
+    const buckets = this.#buckets;
+    const kind = this.#rib.peers.kind;
+    const flags = this.#rib.attributes.flags;
+    const ids = this.#ids;
+    const byPeer = this.#members[group.rib.index];
+    let extras = 0;
+
+    for (let i = 0; i < buckets.oldSourceCount; i++) {
+      const oldSource = buckets.oldSources[i]!;
+      if (group.acceptsKind[kind[oldSource]!] === 0) continue;
+      let count = 0;
+      for (let at = buckets.oldHead[i]!; at >= 0; at = buckets.nextOld[at]!) {
+        if ((flags[batch.oldAttribute[at]!]! & group.refusedFlags) !== 0) continue;
+        const attribute = batch.newAttribute[at]!;
+        const source = batch.newPeer[at]!;
+        if (attribute === 0 || !group.exports(flags[attribute]!, kind[source]!)) {
+          ids[count++] = batch.id[at]!;
+        } else if (source !== oldSource && byPeer.get(source)?.group === group) {
+          this.#extraId[extras] = batch.id[at]!;
+          this.#extraPeer[extras++] = source;
+        }
+      }
+      if (count > 0) {
+        this.#writeWithdrawals(group, ids, count, oldSource, undefined);
+      }
+    }
+    this.#writeAnnouncements(group, batch, undefined);
+    this.#flush(group, undefined);
+    if (extras > 0) this.#withdrawFromSources(group, extras);
+  }
+
+  /** Members that have become the source of prefixes they had been told about. */
+  #withdrawFromSources(group: UpdateGroup, extras: number): void {
+    const byPeer = this.#members[group.rib.index];
+    let left = extras;
+    while (left > 0) {
+      const peerId = this.#extraPeer[0]!;
+      let count = 0;
+      let kept = 0;
+      for (let i = 0; i < left; i++) {
+        if (this.#extraPeer[i] === peerId) {
+          this.#ids[count++] = this.#extraId[i]!;
+        } else {
+          this.#extraId[kept] = this.#extraId[i]!;
+          this.#extraPeer[kept++] = this.#extraPeer[i]!;
+        }
+      }
+      left = kept;
+      const member = byPeer.get(peerId);
+      if (!member?.inStream) continue;
+      this.#writeWithdrawals(group, this.#ids, count, 0, member);
+      this.#flush(group, member);
+    }
+  }
+
+  /** `source`: whom the withdrawn routes came from; it had never been told of them. */
+  #writeWithdrawals(
+    group: UpdateGroup,
+    ids: Int32Array,
+    count: number,
+    source: number,
+    only: Member | undefined,
+  ): void {
+    const { chunk, rib } = group;
+    const { maxMessageLength } = group.parameters;
+    for (let from = 0; from < count; ) {
+      if (chunk.isFull(maxMessageLength)) this.#flushMarked(group, only, source);
+      from = chunk.withdraw(rib, ids, from, count, maxMessageLength);
+    }
+    chunk.mark(source);
+  }
+
+  #writeAnnouncements(group: UpdateGroup, batch: ChangeBatch, only: Member | undefined): void {
+    const buckets = this.#buckets;
+    const { kind, identifier } = this.#rib.peers;
+    const flags = this.#rib.attributes.flags;
+    const ids = this.#ids;
+    const { chunk, rib, parameters } = group;
+    for (let i = 0; i < buckets.sourceCount; i++) {
+      const source = buckets.sources[i]!;
+      const sourceKind = kind[source]! as SourceKind;
+      if (group.acceptsKind[sourceKind] === 0) continue;
+      for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
+        const attribute = buckets.bucketAttribute[bucket]!;
+        if ((flags[attribute]! & group.refusedFlags) !== 0) continue;
+        let count = 0;
+        for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!) ids[count++] = batch.id[at]!;
+        let from = 0;
+        if (this.#attributes.write(parameters, attribute, sourceKind, identifier[source]!)) {
+          while (from >= 0 && from < count) {
+            if (chunk.isFull(parameters.maxMessageLength)) this.#flushMarked(group, only, source);
+            from = chunk.announce(rib, this.#attributes, ids, from, count, parameters.maxMessageLength);
+          }
+        } else {
+          from = -1;
+        }
+        if (from < 0) {
+          // It cannot be said to this group; what was said before must not stand.
+          group.unencodable++;
+          this.#writeWithdrawals(group, ids, count, source, only);
+        }
+      }
+      chunk.mark(source);
+    }
+  }
+
+  #flushMarked(group: UpdateGroup, only: Member | undefined, source: number): void {
+    group.chunk.mark(source);
+    this.#flush(group, only);
+  }
+
+  /** Writes the chunk to the stream's members, or to one, each without what came from itself; empties the chunk. */
+  #flush(group: UpdateGroup, only: Member | undefined): void {
+    const { chunk } = group;
+    if (chunk.end === 0) return;
+    this.updatesEncoded += chunk.messages;
+    let held = false;
+    if (only) {
+      this.octetsWritten += chunk.end;
+      held = only.sink.write(chunk.bytes, 0, chunk.end);
+    } else {
+      for (let i = group.stream.length - 1; i >= 0; i--) {
+        const member = group.stream[i]!;
+        if (this.#writeStream(group, member)) held = true;
+        if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) this.#lag(member);
+      }
+    }
+    chunk.reset(!held);
+  }
+
+  #writeStream(group: UpdateGroup, member: Member): boolean {
+    const { chunk } = group;
+    const { segmentSource, segmentEnd, segments } = chunk;
+    const peerId = member.peerId;
+    let held = false;
+    let begin = 0;
+    let previousEnd = 0;
+    for (let i = 0; i < segments; i++) {
+      const end = segmentEnd[i]!;
+      if (segmentSource[i] === peerId) {
+        this.ownRoutesSkipped++;
+        if (previousEnd > begin && member.sink.write(chunk.bytes, begin, previousEnd)) held = true;
+        this.octetsWritten += previousEnd - begin;
+        begin = end;
+      }
+      previousEnd = end;
+    }
+    if (previousEnd > begin && member.sink.write(chunk.bytes, begin, previousEnd)) held = true;
+    this.octetsWritten += previousEnd - begin;
+    return held;
+  }
+
+  #lag(member: Member): void {
+    const { group } = member;
+    if (member.inStream) group.stream.splice(group.stream.indexOf(member), 1);
+    member.inStream = false;
+    group.lagging.add(member);
+    this.#lagging.add(member);
+  }
+
+  #catchUp(member: Member): void {
+    const { group } = member;
+    group.lagging.delete(member);
+    this.#lagging.delete(member);
+    member.forgetBits();
+    member.inStream = true;
+    group.stream.push(member);
+  }
+
+  #markTable(member: Member): void {
+    const { prefixes } = member.group.rib;
+    for (let id = 1; id < prefixes.end; id++) {
+      if (prefixes.bestAttribute[id] !== 0 && this.#isExported(member.group, member.peerId, id)) member.mark(id);
+    }
+    member.cursor = 0;
+    member.walkEnd = prefixes.end;
+  }
+
+  #isExported(group: UpdateGroup, peerId: number, id: number): boolean {
+    const { prefixes } = group.rib;
+    const attribute = prefixes.bestAttribute[id]!;
+    const source = prefixes.bestPeer[id]!;
+    if (attribute === 0 || source === peerId) return false;
+    return group.exports(this.#rib.attributes.flags[attribute]!, this.#rib.peers.kind[source]!);
+  }
+}

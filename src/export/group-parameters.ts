@@ -1,0 +1,26 @@
+/** What makes two peers get the same bytes: the key of an update group. */
+import type { Family } from 'bgp-parse';
+
+export interface GroupParameters {
+  readonly family: Family;
+  /** 0 = IPv4, 1 = IPv6. */
+  readonly familyIndex: 0 | 1;
+  readonly external: boolean;
+  /** The members are our route reflector clients. */
+  readonly client: boolean;
+  /** Export policy: false = nothing goes out (RFC 8212 until a policy is named). */
+  readonly accept: boolean;
+  readonly fourOctetAs: boolean;
+  readonly extendedNextHop: boolean;
+  readonly maxMessageLength: number;
+  /** Ours replaces the next hop of externally learned routes towards internal peers. */
+  readonly nextHopSelf: boolean;
+  /** What "ourselves" is as a next hop of this family: 4, 16 or 32 octets; undefined = we have none. */
+  readonly nextHop: Uint8Array | undefined;
+}
+
+export function groupKey(parameters: GroupParameters): string {
+  const { family, external, client, accept, fourOctetAs, extendedNextHop, maxMessageLength, nextHopSelf } = parameters;
+  const nextHop = parameters.nextHop ? Array.from(parameters.nextHop).join('.') : '-';
+  return [family, external, client, accept, fourOctetAs, extendedNextHop, maxMessageLength, nextHopSelf, nextHop].join('|');
+}

@@ -1,0 +1,79 @@
+/**
+ * One peer's place in an update group: in the shared stream, or lagging behind it.
+ *
+ * A lagging member (it has just joined, asked for a refresh, or does not read fast enough) is not written to; every
+ * prefix that changes meanwhile gets a bit. When it can take more, prefixes with bits are sent as they are *then*, and
+ * without any bit left it is back in the stream. So a slow peer costs one bit per prefix, never a queue.
+ */
+import type { SessionSink } from '../session/types.js';
+import type { UpdateGroup } from './update-group.js';
+
+export class Member {
+  readonly peerId: number;
+  readonly sink: SessionSink;
+  readonly group: UpdateGroup;
+  /** In the shared stream. */
+  inStream = false;
+  /** Messages to send when the walk has passed `walkEnd`: End-of-RIB, or the end of an enhanced refresh. */
+  closing: Uint8Array | undefined;
+  walkEnd = 0;
+  /** Next word of the bitmap to look at. */
+  cursor = 0;
+  pending = 0;
+  #bits = new Uint32Array(0);
+
+  constructor(peerId: number, sink: SessionSink, group: UpdateGroup) {
+    this.peerId = peerId;
+    this.sink = sink;
+    this.group = group;
+  }
+
+  /** The prefix has changed, or is to be said again. */
+  mark(id: number): void {
+    const word = id >>> 5;
+    if (word >= this.#bits.length) {
+      const larger = new Uint32Array(Math.max(64, word + 1 + (word >> 1)));
+      larger.set(this.#bits);
+      this.#bits = larger;
+    }
+    const bit = 1 << (id & 31);
+    const old = this.#bits[word]!;
+    if ((old & bit) !== 0) return;
+    this.#bits[word] = old | bit;
+    this.pending++;
+  }
+
+  isMarked(id: number): boolean {
+    const word = id >>> 5;
+    return word < this.#bits.length && (this.#bits[word]! & (1 << (id & 31))) !== 0;
+  }
+
+  /** Takes up to `limit` marked ids into `out` from the cursor on, wrapping once; returns how many. */
+  takeMarked(out: Int32Array, limit: number): number {
+    const bits = this.#bits;
+    let count = 0;
+    let word = this.cursor;
+    for (let looked = 0; looked <= bits.length && this.pending > 0; looked++) {
+      if (word >= bits.length) word = 0;
+      let value = bits[word]!;
+      while (value !== 0 && count < limit) {
+        const low = value & -value;
+        value ^= low;
+        out[count++] = word * 32 + (31 - Math.clz32(low));
+        this.pending--;
+      }
+      bits[word] = value;
+      if (count === limit) break;
+      word++;
+    }
+    this.cursor = word;
+    return count;
+  }
+
+  /** Ends of the bitmap's memory once nothing is marked. */
+  forgetBits(): void {
+    this.#bits = new Uint32Array(0);
+    this.pending = 0;
+    this.cursor = 0;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Peers that get the same bytes: same type, capabilities, export policy and next hop (see `groupKey`). What a group may
+ * be told is a pure function of attribute set and source, so no Adj-RIB-Out is stored: it is the Loc-RIB seen through
+ * `exports`, minus each member's own routes.
+ */
+import { AttributeFlag } from '../rib/columns/attribute-pool.js';
+import type { FamilyRib } from '../rib/family-rib.js';
+import { SourceKind } from '../rib/rib-peers.js';
+import type { GroupParameters } from './group-parameters.js';
+import type { Member } from './member.js';
+import { MessageChunk } from './message-chunk.js';
+
+export class UpdateGroup {
+  readonly key: string;
+  readonly parameters: GroupParameters;
+  readonly rib: FamilyRib;
+  /** Whether routes of a `SourceKind` may go to this group. */
+  readonly acceptsKind = new Uint8Array(4);
+  /** Attribute flags that keep a set from this group. */
+  readonly refusedFlags: number;
+  readonly members = new Set<Member>();
+  /** Members in the shared stream. */
+  readonly stream: Member[] = [];
+  readonly lagging = new Set<Member>();
+  readonly chunk = new MessageChunk();
+  /** Attribute sets that did not fit into a message, or whose next hop the group does not understand. */
+  unencodable = 0;
+
+  constructor(key: string, parameters: GroupParameters, rib: FamilyRib) {
+    this.key = key;
+    this.parameters = parameters;
+    this.rib = rib;
+    const { external, client, accept } = parameters;
+    if (accept) {
+      this.acceptsKind[SourceKind.local] = 1;
+      this.acceptsKind[SourceKind.external] = 1;
+      // RFC 4271 §9.2 and RFC 4456 §6: from internal peers to internal peers only by reflection.
+      this.acceptsKind[SourceKind.client] = 1;
+      this.acceptsKind[SourceKind.nonClient] = external || client ? 1 : 0;
+    }
+    this.refusedFlags = AttributeFlag.noAdvertise | (external ? AttributeFlag.noExport : 0);
+  }
+
+  /** Whether a best path with these flags from a peer of this kind is told to the group. */
+  exports(attributeFlags: number, kind: number): boolean {
+    return this.acceptsKind[kind] === 1 && (attributeFlags & this.refusedFlags) === 0;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The turn: decide what is dirty, tell the update groups and the kernel side, serve who lags, free what is unused.
+ *
+ *   receive ─► dirty ─┐
+ *   peers down ───────┼─► drain ─► ChangeBatch ─┬─► exporter ─► sockets
+ *   next hops ────────┘                         ├─► fib feed ─► worker
+ *                                               └─► observers (monitor)
+ *
+ * A turn lasts a few milliseconds and then lets input and timers have theirs. It runs in Node's check phase, after all
+ * sockets that were readable have been read: what arrived together goes out together.
+ */
+import { Exporter } from './export/exporter.js';
+import { FibFeed } from './fib/fib-feed.js';
+import type { FibPort } from './fib/port.js';
+import { ChangeBatch } from './rib/change-batch.js';
+import type { Identity } from './rib/columns/attribute-pool.js';
+import type { FamilyRib } from './rib/family-rib.js';
+import { Rib } from './rib/rib.js';
+import type { RibPeer } from './rib/rib-peers.js';
+import type { Clock } from './support/clock.js';
+import type { Family } from 'bgp-parse';
+
+/** Longest turn, milliseconds: keepalives and BFD hints wait no longer than this and one batch. */
+const TURN_MS = 8;
+
+/** Reads each batch after the stages have; must be quick. */
+export type ChangeObserver = (rib: FamilyRib, batch: ChangeBatch) => void;
+
+export interface PipelineOptions {
+  readonly identity: Identity;
+  readonly clock: Clock;
+  readonly seed: number;
+  readonly fib: FibPort | undefined;
+  readonly onEndOfRib: (peer: RibPeer, family: Family) => void;
+}
+
+export class Pipeline {
+  readonly rib: Rib;
+  readonly exporter: Exporter;
+  readonly fibFeed: FibFeed | undefined;
+  readonly observers = new Set<ChangeObserver>();
+  readonly #clock: Clock;
+  readonly #startedMs: number;
+  readonly #batch = new ChangeBatch();
+  #scheduled = false;
+  #stopped = false;
+
+  constructor(options: PipelineOptions) {
+    const { fib, clock } = options;
+    this.#clock = clock;
+    this.#startedMs = clock.nowMs();
+    this.rib = new Rib({
+      identity: options.identity,
+      seed: options.seed,
+      onEndOfRib: options.onEndOfRib,
+      nextHopTracker: fib && {
+        track: (id, address, interfaceName) => fib.trackNextHop(id, address, interfaceName),
+        forget: (id) => fib.forgetNextHop(id),
+      },
+    });
+    this.exporter = new Exporter(this.rib, options.identity);
+    this.fibFeed = fib && new FibFeed(this.rib, fib);
+  }
+
+  /** Something has happened: run a turn once the input that is ready has been read. */
+  schedule(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    this.#clock.soon(() => {
+      this.#scheduled = false;
+      if (!this.#stopped) this.turn();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  turn(): void {
+    const { rib, exporter, fibFeed } = this;
+    const startMs = this.#clock.nowMs();
+    rib.nowSeconds = Math.floor((startMs - this.#startedMs) / 1000);
+    rib.prepare();
+    let more = true;
+    while (more && this.#clock.nowMs() - startMs < TURN_MS) {
+      more = false;
+      for (const family of rib.families) {
+        if (family.dirty.size === 0) continue;
+        rib.drain(family, this.#batch);
+        exporter.apply(family, this.#batch);
+        fibFeed?.apply(family, this.#batch);
+        for (const observe of this.observers) observe(family, this.#batch);
+        if (family.dirty.size > 0) more = true;
+      }
+      if (exporter.resync()) more = true;
+    }
+    fibFeed?.flush();
+    rib.collect((family, id) => exporter.holds(family, id));
+    if (!fibFeed || fibFeed.isIdle) rib.nextHops.reclaim();
+    if (rib.hasWork || exporter.hasWork) this.schedule();
+  }
+}

@@ -1,0 +1,447 @@
+// HOT: guarded by bench S1, S3.
+/**
+ * The receiving side (RFC 4271 §9): UPDATE bytes of one peer become paths, in place, and prefixes become dirty.
+ *
+ * Whatever cannot be parsed at all comes back as an error that ends this one session; a malformed attribute set means
+ * that the message's prefixes are withdrawn (RFC 7606). Nothing here looks at other peers.
+ */
+import {
+  AttributeCode,
+  AttributeFlag as WireFlag,
+  BgpError,
+  Disposition,
+  MpLayout,
+  NotificationCode,
+  Safi,
+  UpdateLayout,
+  UpdateSubcode,
+  attributeName,
+  locateMp,
+  locateUpdate,
+  stripMp,
+} from 'bgp-parse';
+import { AttributeFlag, BlockContext } from './columns/attribute-pool.js';
+import type { AttributePool } from './columns/attribute-pool.js';
+import { PathFlag } from './columns/path-table.js';
+import type { FamilyRib } from './family-rib.js';
+import type { RibPeer } from './rib-peers.js';
+
+/** Told when the peer has said all it has of a family (RFC 4724 §2). */
+export type EndOfRibListener = (peer: RibPeer, rib: FamilyRib) => void;
+
+export class AdjRibIn {
+  readonly #ribs: readonly [FamilyRib, FamilyRib];
+  readonly #attributes: AttributePool;
+  readonly #onEndOfRib: EndOfRibListener;
+  readonly #layout = new UpdateLayout();
+  readonly #mp = new MpLayout();
+  readonly #scratch = new Uint8Array((1 << 16) + 64);
+  /** Seconds since the start, set by the owner once per turn. */
+  nowSeconds = 0;
+
+  constructor(ribs: readonly [FamilyRib, FamilyRib], attributes: AttributePool, onEndOfRib: EndOfRibListener) {
+    this.#ribs = ribs;
+    this.#attributes = attributes;
+    this.#onEndOfRib = onEndOfRib;
+  }
+
+  /** Takes one UPDATE body. An error means: end the session with it. */
+  receive(peer: RibPeer, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+    const layout = this.#layout;
+    const broken = locateUpdate(bytes, start, end, layout);
+    if (broken) return broken;
+    const { withdrawnStart, withdrawnEnd, attributesStart, attributesEnd, nlriStart, nlriEnd } = layout;
+    const rib4 = this.#ribs[0];
+
+    if (withdrawnEnd > withdrawnStart && peer.negotiated[0]) {
+      const error = this.#withdraw(peer, rib4, bytes, withdrawnStart, withdrawnEnd);
+      if (error) return error;
+    }
+    if (attributesEnd === attributesStart) {
+      if (nlriEnd > nlriStart) {
+        // RFC 7606 §3 d: prefixes without the mandatory attributes: withdrawn.
+        this.#countMalformed(peer, 'NLRI without path attributes');
+        return peer.negotiated[0] ? this.#withdraw(peer, rib4, bytes, nlriStart, nlriEnd) : undefined;
+      }
+      if (withdrawnEnd === withdrawnStart && peer.negotiated[0]) this.#onEndOfRib(peer, rib4);
+      return undefined;
+    }
+    if (nlriEnd > nlriStart && peer.negotiated[0]) {
+      const attribute = this.#attributes.lookup(bytes, attributesStart, attributesEnd, peer.context);
+      if (attribute !== 0) return this.#reach(peer, rib4, attribute, bytes, nlriStart, nlriEnd);
+    }
+    return this.#receiveWithMp(peer, bytes, attributesStart, attributesEnd, nlriStart, nlriEnd);
+  }
+
+  /** Messages with attributes not seen before, or with MP_REACH_NLRI / MP_UNREACH_NLRI. */
+  #receiveWithMp(
+    peer: RibPeer,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    nlriStart: number,
+    nlriEnd: number,
+  ): BgpError | undefined {
+    const mp = this.#mp;
+    const fault = locateMp(bytes, start, end, mp);
+    if (fault && fault.disposition >= Disposition.afiSafiDisable) return fault;
+    const withdrawAll = fault !== undefined;
+    if (fault) this.#countMalformed(peer, fault.message);
+
+    if (mp.unreachStart >= 0) {
+      const rib = this.#ribOf(peer, mp.unreachAfi, mp.unreachSafi);
+      if (rib) {
+        if (mp.unreachNlriEnd > mp.unreachNlriStart) {
+          const error = this.#withdraw(peer, rib, bytes, mp.unreachNlriStart, mp.unreachNlriEnd);
+          if (error) return error;
+        } else if (isOnlyAttribute(bytes, start, end, mp.unreachStart, mp.unreachEnd) && nlriEnd === nlriStart) {
+          this.#onEndOfRib(peer, rib);
+        }
+      }
+      // MP_UNREACH_NLRI may stand alone: the other attributes then say nothing (RFC 4760 §4).
+      if (mp.reachStart < 0 && nlriEnd === nlriStart) return undefined;
+    }
+    if (mp.reachStart >= 0) {
+      const rib = this.#ribOf(peer, mp.reachAfi, mp.reachSafi);
+      if (rib) {
+        const error = withdrawAll
+          ? this.#withdraw(peer, rib, bytes, mp.reachNlriStart, mp.reachNlriEnd)
+          : this.#reachMp(peer, rib, bytes, start, end);
+        if (error) return error;
+      }
+      if (nlriEnd === nlriStart) return undefined;
+    }
+    if (nlriEnd === nlriStart) return this.#checkAttributesOnly(peer, bytes, start, end);
+    if (!peer.negotiated[0]) return undefined;
+    const rib4 = this.#ribs[0];
+    if (withdrawAll) return this.#withdraw(peer, rib4, bytes, nlriStart, nlriEnd);
+    let attribute: number;
+    if (mp.reachStart < 0 && mp.unreachStart < 0) {
+      attribute = this.#intern(peer, bytes, start, end, peer.context);
+    } else {
+      const length = copyWithoutMp(bytes, start, end, this.#scratch);
+      attribute = this.#intern(peer, this.#scratch, 0, length, peer.context);
+    }
+    if (attribute < 0) return this.#sessionError(peer);
+    return attribute === 0
+      ? this.#withdraw(peer, rib4, bytes, nlriStart, nlriEnd)
+      : this.#reach(peer, rib4, attribute, bytes, nlriStart, nlriEnd);
+  }
+
+  #reachMp(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+    const mp = this.#mp;
+    // RFC 8950 §4: IPv4 prefixes with an IPv6 next hop only where both sides have said so.
+    if (rib.index === 0 && mp.reachNextHopLength !== 4 && !peer.session.extendedNextHop) {
+      this.#countMalformed(peer, 'IPv4 prefixes with an IPv6 next hop, not negotiated (RFC 8950)');
+      return this.#withdraw(peer, rib, bytes, mp.reachNlriStart, mp.reachNlriEnd);
+    }
+    const { reachNlriStart, reachNlriEnd, reachNextHopStart, reachNextHopLength } = mp;
+    let context = peer.context | BlockContext.mpNextHop;
+    const linkLocal =
+      reachNextHopLength === 32 ||
+      (reachNextHopLength === 16 &&
+        bytes[reachNextHopStart] === 0xfe &&
+        (bytes[reachNextHopStart + 1]! & 0xc0) === 0x80);
+    if (linkLocal) context |= this.#attributes.scopeBits(peer.session.interfaceName);
+    const length = stripMp(bytes, start, end, mp, this.#scratch);
+    const attribute = this.#intern(peer, this.#scratch, 0, length, context);
+    if (attribute < 0) return this.#sessionError(peer);
+    return attribute === 0
+      ? this.#withdraw(peer, rib, bytes, reachNlriStart, reachNlriEnd)
+      : this.#reach(peer, rib, attribute, bytes, reachNlriStart, reachNlriEnd);
+  }
+
+  /** The attribute set; 0 = treat as withdraw, -1 = the session must end (see `scan`). */
+  #intern(peer: RibPeer, bytes: Uint8Array, start: number, end: number, context: number): number {
+    const attribute = this.#attributes.intern(bytes, start, end, context);
+    if (attribute !== 0) return attribute;
+    const scan = this.#attributes.scan;
+    if (scan.disposition >= Disposition.afiSafiDisable) return -1;
+    this.#countMalformed(peer, `malformed ${attributeName(scan.errorAttribute)} (RFC 7606: treated as withdraw)`);
+    return 0;
+  }
+
+  #sessionError(peer: RibPeer): BgpError {
+    const scan = this.#attributes.scan;
+    this.#countMalformed(peer, `malformed ${attributeName(scan.errorAttribute)}`);
+    return new BgpError(
+      `UPDATE: ${attributeName(scan.errorAttribute)} is not acceptable`,
+      NotificationCode.update,
+      scan.errorSubcode,
+    );
+  }
+
+  /** RFC 7606 §5.2: attributes without any prefix; a fault in them may hide prefixes. */
+  #checkAttributesOnly(peer: RibPeer, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+    let at = start;
+    while (at < end) {
+      const extended = (bytes[at]! & WireFlag.extendedLength) !== 0;
+      const header = extended ? 4 : 3;
+      const length = extended ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!;
+      if (end - at < header || at + header + length > end) {
+        this.#countMalformed(peer, 'attribute overruns an UPDATE without prefixes');
+        return new BgpError(
+          'UPDATE: an attribute overruns and no prefix was found',
+          NotificationCode.update,
+          UpdateSubcode.malformedAttributeList,
+        );
+      }
+      at += header + length;
+    }
+    return undefined;
+  }
+
+  #ribOf(peer: RibPeer, afi: number, safi: number): FamilyRib | undefined {
+    if (safi !== Safi.unicast || (afi !== 1 && afi !== 2)) return undefined;
+    const index = afi === 1 ? 0 : 1;
+    return peer.negotiated[index] ? this.#ribs[index] : undefined;
+  }
+
+  /** Announces the prefixes of bytes[at, end) with this attribute set. */
+  #reach(
+    peer: RibPeer,
+    rib: FamilyRib,
+    attribute: number,
+    bytes: Uint8Array,
+    at: number,
+    end: number,
+  ): BgpError | undefined {
+    const attributes = this.#attributes;
+    // RFC 4271 §6.3: the leftmost AS must be the external peer's; else treated as withdraw (RFC 7606 §7.2).
+    if (peer.session.external && attributes.neighborAs[attribute] !== peer.session.asn) {
+      this.#countMalformed(peer, `the first AS of the path is not ${peer.session.asn}`);
+      return this.#withdraw(peer, rib, bytes, at, end);
+    }
+    if ((attributes.flags[attribute]! & AttributeFlag.discarded) !== 0) {
+      this.#countMalformed(peer, 'an attribute was discarded (RFC 7606)');
+    }
+    const prefixes = rib.prefixes;
+    const paths = rib.paths;
+    const peerId = peer.id;
+    const withPathIds = peer.addPath[rib.index]!;
+    const isV4 = rib.index === 0;
+    const maxLength = prefixes.maxLength;
+    let added = 0;
+    let pathId = 0;
+    while (at < end) {
+      if (withPathIds) {
+        if (end - at < 5) return invalidNlri(peer, rib);
+        pathId = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+        at += 4;
+      }
+      const length = bytes[at++]!;
+      const octets = (length + 7) >> 3;
+      if (length > maxLength || at + octets > end) {
+        attributes.references[attribute] = attributes.references[attribute]! + added;
+        return invalidNlri(peer, rib);
+      }
+      const id = isV4
+        ? prefixes.findOrAdd4(readMasked(bytes, at, length), length)
+        : prefixes.findOrAdd6(
+            readMasked(bytes, at, length > 32 ? 32 : length),
+            length > 32 ? readMasked(bytes, at + 4, length > 64 ? 32 : length - 32) : 0,
+            length > 64 ? readMasked(bytes, at + 8, length > 96 ? 32 : length - 64) : 0,
+            length > 96 ? readMasked(bytes, at + 12, length - 96) : 0,
+            length,
+          );
+      at += octets;
+      const first = prefixes.firstPath[id]!;
+      let path = first;
+      while (path !== 0 && (paths.peer[path] !== peerId || (withPathIds && paths.pathId![path] !== pathId))) {
+        path = paths.next[path]!;
+      }
+      if (path !== 0) {
+        paths.flags[path] = 0;
+        const old = paths.attribute[path]!;
+        if (old === attribute) continue;
+        attributes.release(old);
+        added++;
+        paths.attribute[path] = attribute;
+      } else {
+        path = paths.take();
+        added++;
+        paths.peer[path] = peerId;
+        paths.attribute[path] = attribute;
+        paths.flags[path] = 0;
+        if (paths.pathId) paths.pathId[path] = pathId;
+        // Behind the head: the best path stands first until decision has spoken again.
+        if (first === 0) {
+          paths.next[path] = 0;
+          prefixes.firstPath[id] = path;
+          rib.occupied++;
+        } else {
+          paths.next[path] = paths.next[first]!;
+          paths.next[first] = path;
+        }
+        peer.paths[rib.index] = peer.paths[rib.index]! + 1;
+      }
+      paths.changedAt[path] = this.nowSeconds;
+      rib.markDirty(id);
+    }
+    attributes.references[attribute] = attributes.references[attribute]! + added;
+    return undefined;
+  }
+
+  #withdraw(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, at: number, end: number): BgpError | undefined {
+    const prefixes = rib.prefixes;
+    const withPathIds = peer.addPath[rib.index]!;
+    const isV4 = rib.index === 0;
+    const maxLength = prefixes.maxLength;
+    let pathId = 0;
+    while (at < end) {
+      if (withPathIds) {
+        if (end - at < 5) return invalidNlri(peer, rib);
+        pathId = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+        at += 4;
+      }
+      const length = bytes[at++]!;
+      const octets = (length + 7) >> 3;
+      if (length > maxLength || at + octets > end) return invalidNlri(peer, rib);
+      const id = isV4
+        ? prefixes.find4(readMasked(bytes, at, length), length)
+        : prefixes.find6(
+            readMasked(bytes, at, length > 32 ? 32 : length),
+            length > 32 ? readMasked(bytes, at + 4, length > 64 ? 32 : length - 32) : 0,
+            length > 64 ? readMasked(bytes, at + 8, length > 96 ? 32 : length - 64) : 0,
+            length > 96 ? readMasked(bytes, at + 12, length - 96) : 0,
+            length,
+          );
+      at += octets;
+      if (id !== 0) this.removePath(peer, rib, id, withPathIds ? pathId : -1);
+    }
+    return undefined;
+  }
+
+  /** Takes the peer's path of a prefix out; `pathId` -1 = the one without. False when there is none. */
+  removePath(peer: RibPeer, rib: FamilyRib, id: number, pathId: number): boolean {
+    const paths = rib.paths;
+    let before = 0;
+    let path = rib.prefixes.firstPath[id]!;
+    while (path !== 0 && (paths.peer[path] !== peer.id || (pathId >= 0 && paths.pathId![path] !== pathId))) {
+      before = path;
+      path = paths.next[path]!;
+    }
+    if (path === 0) return false;
+    this.unlink(peer, rib, id, before, path);
+    return true;
+  }
+
+  /** Unlinks `path`, which follows `before` (0 = it is the first) in the chain of prefix `id`. */
+  unlink(peer: RibPeer, rib: FamilyRib, id: number, before: number, path: number): void {
+    const paths = rib.paths;
+    const next = paths.next[path]!;
+    if (before === 0) {
+      rib.prefixes.firstPath[id] = next;
+      if (next === 0) rib.occupied--;
+    } else {
+      paths.next[before] = next;
+    }
+    this.#attributes.release(paths.attribute[path]!);
+    paths.release(path);
+    peer.paths[rib.index] = peer.paths[rib.index]! - 1;
+    rib.markDirty(id);
+  }
+
+  /** Adds or replaces the peer's path of a prefix: for paths that do not come off the wire. */
+  setPath(peer: RibPeer, rib: FamilyRib, id: number, attribute: number): void {
+    this.removePath(peer, rib, id, -1);
+    const paths = rib.paths;
+    const path = paths.take();
+    paths.peer[path] = peer.id;
+    paths.attribute[path] = attribute;
+    paths.flags[path] = 0;
+    paths.changedAt[path] = this.nowSeconds;
+    if (paths.pathId) paths.pathId[path] = 0;
+    paths.next[path] = rib.prefixes.firstPath[id]!;
+    if (paths.next[path] === 0) rib.occupied++;
+    rib.prefixes.firstPath[id] = path;
+    this.#attributes.references[attribute] = this.#attributes.references[attribute]! + 1;
+    peer.paths[rib.index] = peer.paths[rib.index]! + 1;
+    rib.markDirty(id);
+  }
+
+  /** Marks every path of the peer stale; they stay in use (RFC 4724 §4.2). */
+  markStale(peer: RibPeer, rib: FamilyRib): void {
+    const { prefixes, paths } = rib;
+    for (let id = 1; id < prefixes.end; id++) {
+      for (let path = prefixes.firstPath[id]!; path !== 0; path = paths.next[path]!) {
+        if (paths.peer[path] === peer.id) paths.flags[path] = paths.flags[path]! | PathFlag.stale;
+      }
+    }
+    peer.stale[rib.index] = peer.paths[rib.index]!;
+  }
+
+  /** Removes the paths of `peer` that `all` or their stale flag condemns. Walks the table. */
+  sweep(peer: RibPeer, rib: FamilyRib, all: boolean): number {
+    let removed = 0;
+    if (peer.paths[rib.index] === 0) return 0;
+    const { prefixes, paths } = rib;
+    for (let id = 1; id < prefixes.end; id++) {
+      let before = 0;
+      let path = prefixes.firstPath[id]!;
+      while (path !== 0) {
+        const next = paths.next[path]!;
+        if (paths.peer[path] === peer.id && (all || (paths.flags[path]! & PathFlag.stale) !== 0)) {
+          this.unlink(peer, rib, id, before, path);
+          removed++;
+        } else {
+          before = path;
+        }
+        path = next;
+      }
+    }
+    peer.stale[rib.index] = 0;
+    return removed;
+  }
+
+  #countMalformed(peer: RibPeer, what: string): void {
+    peer.malformedUpdates++;
+    peer.lastMalformed = what;
+  }
+}
+
+/** Up to 32 bits of an address from `at`, zero past `bits`. */
+function readMasked(bytes: Uint8Array, at: number, bits: number): number {
+  if (bits === 24) return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8);
+  if (bits > 24) {
+    const value = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+    return bits === 32 ? value : value & (-1 << (32 - bits));
+  }
+  if (bits === 0) return 0;
+  let value = bytes[at]! << 24;
+  if (bits > 8) value |= bytes[at + 1]! << 16;
+  if (bits > 16) value |= bytes[at + 2]! << 8;
+  return value & (-1 << (32 - bits));
+}
+
+function isOnlyAttribute(bytes: Uint8Array, start: number, end: number, valueStart: number, valueEnd: number): boolean {
+  return valueEnd === end && valueStart - start === ((bytes[start]! & WireFlag.extendedLength) !== 0 ? 4 : 3);
+}
+
+/** RFC 7606 §5.3: prefixes that cannot be parsed end the session (RFC 4271 §6.3: Invalid Network Field). */
+function invalidNlri(peer: RibPeer, rib: FamilyRib): BgpError {
+  peer.malformedUpdates++;
+  peer.lastMalformed = `${rib.family} prefixes cannot be parsed`;
+  return new BgpError(
+    `UPDATE: ${rib.family} prefixes cannot be parsed`,
+    NotificationCode.update,
+    UpdateSubcode.invalidNetworkField,
+  );
+}
+
+/** Attributes of bytes[start, end) but MP_REACH_NLRI and MP_UNREACH_NLRI; an overrun at the end stays one. */
+function copyWithoutMp(bytes: Uint8Array, start: number, end: number, target: Uint8Array): number {
+  let at = start;
+  let to = 0;
+  while (at < end) {
+    const extended = (bytes[at]! & WireFlag.extendedLength) !== 0;
+    const length = extended ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!;
+    const next = Math.min(end, at + (extended ? 4 : 3) + length);
+    const code = bytes[at + 1];
+    if (code !== AttributeCode.mpReach && code !== AttributeCode.mpUnreach) {
+      for (let i = at; i < next; i++) target[to++] = bytes[i]!;
+    }
+    at = Number.isNaN(next) ? end : next;
+  }
+  return to;
+}

@@ -1,0 +1,123 @@
+/**
+ * Next hops seen in attribute sets, addressed by `NextHopId` (> 0), with what the kernel side says of them.
+ *
+ * A next hop is 4 octets, 16, or 32 (global + link-local, RFC 2545), plus the interface of the session for link-local
+ * ones. Reference-counted by attribute sets. Without a kernel side (`fib.enabled: false`) every next hop counts as
+ * resolvable at metric 0: a reflector that forwards nothing has no use for its own view.
+ */
+import { formatAddress } from 'bgp-parse';
+import { grow, grownCapacity } from './columns/grow.js';
+
+export interface NextHopTracker {
+  track(id: number, address: Uint8Array, interfaceName: string | undefined): void;
+  forget(id: number): void;
+}
+
+export class NextHops {
+  /** 1 = usable for decision. */
+  resolvable = new Uint8Array(64);
+  /** Interior cost to the next hop (RFC 4271 §9.1.2.2 e). */
+  metric = new Uint32Array(64);
+  #references = new Uint32Array(64);
+  readonly #addresses: (Uint8Array | undefined)[] = [undefined];
+  readonly #details: string[] = [''];
+  readonly #ids4 = new Map<number, number>();
+  readonly #ids16 = new Map<string, number>();
+  readonly #keys: (number | string)[] = [0];
+  readonly #free: number[] = [];
+  #idle: number[] = [];
+  readonly #tracker: NextHopTracker | undefined;
+
+  constructor(tracker?: NextHopTracker) {
+    this.#tracker = tracker;
+  }
+
+  /** The id of the next hop in `bytes[start, start + length)`, one reference taken. */
+  acquire(bytes: Uint8Array, start: number, length: number, interfaceName?: string): number {
+    let id: number | undefined;
+    let key: number | string;
+    if (length === 4) {
+      key = ((bytes[start]! << 24) | (bytes[start + 1]! << 16) | (bytes[start + 2]! << 8) | bytes[start + 3]!) >>> 0;
+      id = this.#ids4.get(key);
+    } else {
+      key = interfaceName ?? '';
+      for (let i = 0; i < length; i++) key += String.fromCharCode(bytes[start + i]!);
+      id = this.#ids16.get(key);
+    }
+    if (id === undefined) id = this.#add(key, bytes.slice(start, start + length), interfaceName);
+    this.#references[id] = this.#references[id]! + 1;
+    return id;
+  }
+
+  /** One reference less; an unused next hop stays known until `reclaim`. */
+  release(id: number): void {
+    const left = this.#references[id]! - 1;
+    this.#references[id] = left;
+    if (left === 0) this.#idle.push(id);
+  }
+
+  /**
+   * Forgets next hops that nothing refers to. Only when the kernel side has been told of every route: until then a
+   * route there may still name one, and an id used again would point it to another address.
+   */
+  reclaim(): void {
+    if (this.#idle.length === 0) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const id of idle) if (this.#references[id] === 0 && this.#addresses[id]) this.#forget(id);
+  }
+
+  #forget(id: number): void {
+    const key = this.#keys[id]!;
+    if (typeof key === 'number') this.#ids4.delete(key);
+    else this.#ids16.delete(key);
+    this.#addresses[id] = undefined;
+    this.#tracker?.forget(id);
+    this.#free.push(id);
+  }
+
+  /** Takes the kernel side's word; true when decision must look again. */
+  update(id: number, resolvable: boolean, metric: number, detail: string): boolean {
+    if (!this.#addresses[id]) return false;
+    this.#details[id] = detail;
+    const flag = resolvable ? 1 : 0;
+    if (this.resolvable[id] === flag && this.metric[id] === metric) return false;
+    this.resolvable[id] = flag;
+    this.metric[id] = metric;
+    return true;
+  }
+
+  address(id: number): Uint8Array | undefined {
+    return this.#addresses[id];
+  }
+
+  /** The address for people; the global one of a pair. */
+  text(id: number): string {
+    const bytes = this.#addresses[id];
+    return bytes ? formatAddress(bytes.length === 32 ? bytes.subarray(0, 16) : bytes) : '';
+  }
+
+  detail(id: number): string {
+    return this.#details[id] ?? '';
+  }
+
+  #add(key: number | string, address: Uint8Array, interfaceName: string | undefined): number {
+    const id = this.#free.pop() ?? this.#addresses.length;
+    if (id >= this.resolvable.length) {
+      const capacity = grownCapacity(this.resolvable.length, id + 1);
+      this.resolvable = grow(this.resolvable, capacity);
+      this.metric = grow(this.metric, capacity);
+      this.#references = grow(this.#references, capacity);
+    }
+    this.#addresses[id] = address;
+    this.#details[id] = this.#tracker ? 'not resolved yet' : 'not checked (fib is disabled)';
+    this.#keys[id] = key;
+    this.#references[id] = 0;
+    this.resolvable[id] = this.#tracker ? 0 : 1;
+    this.metric[id] = 0;
+    if (typeof key === 'number') this.#ids4.set(key, id);
+    else this.#ids16.set(key, id);
+    this.#tracker?.track(id, address, interfaceName);
+    return id;
+  }
+}
