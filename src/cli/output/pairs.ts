@@ -1,0 +1,58 @@
+/** `show peer` and `show summary`: every value with its name. */
+import type { PeerDto, SummaryDto } from '../../control/dto.js';
+import { formatBytes, formatDuration } from './text.js';
+
+type Pair = readonly [string, string];
+
+const seconds = (value: number | null): string => (value === null ? '-' : `${value} s`);
+
+export function peerPairs(peer: PeerDto): Pair[] {
+  const up = peer.uptimeSeconds === null ? '' : ` for ${formatDuration(peer.uptimeSeconds)}`;
+  const kind = [peer.type, peer.dynamic ? 'dynamic' : undefined].filter(Boolean).join(', ');
+  const pairs: Pair[] = [
+    ['Peer', peer.address],
+    ['State', peer.state + up],
+    ['AS', `${peer.asn ?? '-'}${kind === '' ? '' : ` (${kind})`}`],
+  ];
+  if (peer.description !== null) pairs.push(['Description', peer.description]);
+  if (peer.group !== null) pairs.push(['Group', peer.group]);
+  if (peer.lastError !== null) pairs.push(['Last error', peer.lastError]);
+  for (const note of peer.notes) pairs.push(['Note', note]);
+  pairs.push(
+    ['Router id', peer.routerId ?? '-'],
+    ['Local address', peer.localAddress ?? '-'],
+    ['Families', peer.families.join(', ') || '-'],
+    ['Capabilities', peer.capabilities.join(', ') || '-'],
+    ['Hold time', `${seconds(peer.holdTimeSeconds)}, keepalive ${seconds(peer.keepaliveTimeSeconds)}`],
+    ['Import', peer.import],
+    ['Export', peer.export],
+    ['Prefixes', `${peer.received} received, ${peer.accepted} accepted, ${peer.advertised} advertised`],
+    ['Messages', `${peer.messagesIn} in, ${peer.messagesOut} out`],
+    ['Updates', `${peer.updatesIn} in, ${peer.updatesOut} out, ${peer.malformedUpdates} malformed`],
+    ['Sessions', `${peer.sessionsEstablished} established so far`],
+    ['Send backlog', formatBytes(peer.sendBacklogBytes)],
+  );
+  return pairs;
+}
+
+export function summaryPairs(summary: SummaryDto): Pair[] {
+  const { peers, fib } = summary;
+  const pairs: Pair[] = [
+    ['Version', summary.version],
+    ['AS', String(summary.asn)],
+    ['Router id', summary.routerId],
+    ['Up', formatDuration(summary.uptimeSeconds)],
+    ['Peers', `${peers.established} established, ${peers.configured} configured, ${peers.dynamic} dynamic`],
+  ];
+  if (summary.clusterId !== null) pairs.splice(3, 0, ['Cluster id', summary.clusterId]);
+  for (const { family, prefixes, paths, best } of summary.families) {
+    pairs.push([family, `${prefixes} prefixes, ${paths} paths, ${best} best`]);
+  }
+  pairs.push(
+    ['Attribute sets', String(summary.attributeSets)],
+    ['Kernel', fib.enabled ? `${fib.installed} installed, ${fib.pending} pending, ${fib.failed} failed` : 'off'],
+    ['Memory', formatBytes(summary.memoryBytes)],
+  );
+  for (const warning of summary.warnings) pairs.push(['Warning', warning]);
+  return pairs;
+}

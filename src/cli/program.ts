@@ -1,0 +1,124 @@
+/**
+ * The verbs of `bgpctl`, as commander knows them. Verbs that are not built are not here, so help never promises more
+ * than there is. Returns the exit code; writes only through `CliIo`.
+ */
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { DEFAULTS } from '../config/schema.js';
+import { CliError, Exit } from './cli-error.js';
+import { Client } from './client.js';
+import { checkFile } from './commands/check.js';
+import { commandPeer, PEER_COMMANDS } from './commands/peer.js';
+import { showFib, showPeer, showPeers, showRoutes, showSummary, type ShowRoutesOptions } from './commands/show.js';
+import { createJsonOutput } from './output/json.js';
+import { createTableOutput } from './output/table.js';
+import type { Result, Write } from './result.js';
+
+export interface CliIo {
+  readonly out: Write;
+  readonly err: (text: string) => void;
+  /** Width of tables. */
+  readonly columns: number;
+  /** Socket named by the environment. */
+  readonly socket: string | undefined;
+  readonly version: string;
+}
+
+interface GlobalOptions {
+  readonly socket: string;
+  readonly json?: boolean;
+}
+
+/** Runs one command line (without the program's name). */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+  let exit: number = Exit.done;
+  try {
+    await createProgram(io, (code) => (exit = code)).parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    // commander has already written its message; help and version end here, too.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? Exit.done : Exit.usage;
+    if (!(error instanceof CliError)) throw error;
+    io.err(`bgpctl: ${error.message}\n`);
+    return error.exit;
+  }
+  return exit;
+}
+
+function createProgram(io: CliIo, setExit: (code: number) => void): Command {
+  const program = new Command('bgpctl')
+    .description('Shows and operates a running tortied.')
+    .addOption(new Option('--socket <path>', 'control socket of the daemon').default(io.socket ?? DEFAULTS.socket))
+    .option('--json', 'print JSON: one document, or one object a line for streams')
+    .version(io.version, '--version', 'show the version')
+    .helpOption('--help', 'show this help')
+    .helpCommand(false)
+    .addHelpText(
+      'after',
+      '\nOther verbs: lab (network namespaces as hosts, to try it all; bgpctl lab --help).\nExit codes: 0 done, 1 refused, 2 usage, 3 daemon not reachable.',
+    )
+    .configureOutput({ writeOut: (text) => void io.out(text), writeErr: io.err })
+    .exitOverride();
+
+  const client = (): Client => new Client(program.opts<GlobalOptions>().socket);
+  const print = async (result: Result): Promise<void> => {
+    const output = program.opts<GlobalOptions>().json
+      ? createJsonOutput(io.out)
+      : createTableOutput(io.out, io.columns);
+    await output.print(result);
+  };
+
+  const show = program.command('show').description('routes, peers, the kernel side, a summary');
+  show
+    .command('routes')
+    .description('routes and why each is best or not')
+    .argument('[match]', 'a prefix, or an address (longest match)')
+    .option('--longer', 'also everything more specific than the prefix')
+    .option('--peer <address>', 'only the paths of this peer')
+    .option('--received', 'with --peer: as received from it (default)')
+    .option('--advertised', 'with --peer: as advertised to it')
+    .option('--family <family>', 'ipv4-unicast or ipv6-unicast')
+    .option('--best', 'only best paths')
+    .action((match: string | undefined, options: ShowRoutesOptions) => print(showRoutes(client(), match, options)));
+  show
+    .command('peers')
+    .description('one line for each peer')
+    .action(() => print(showPeers(client())));
+  show
+    .command('peer')
+    .description('everything about one peer')
+    .argument('<address>')
+    .action(async (address: string) => print(await showPeer(client(), address)));
+  show
+    .command('fib')
+    .description('what should be, and is, in the kernel')
+    .action(() => print(showFib(client())));
+  show
+    .command('summary')
+    .description('the node in a few lines')
+    .action(async () => print(await showSummary(client())));
+  program
+    .command('monitor')
+    .description('routes and peers as they are, then every change, until Ctrl-C')
+    .action(() => print({ kind: 'monitor', events: client().monitor() }));
+  program
+    .command('peer')
+    .description('operate a peer')
+    .argument('<address>')
+    .addArgument(new Argument('<command>').choices(PEER_COMMANDS))
+    .option('--text <text>', 'reason told to the peer (disable, reset)')
+    .action(async (address: string, command: string, options: { text?: string }) => {
+      await print(await commandPeer(client(), address, command, options.text));
+    });
+  program
+    .command('check')
+    .description('judge a configuration file, here')
+    .argument('<file>')
+    .action(async (file: string) => {
+      const result = await checkFile(file);
+      await print(result);
+      if (result.kind === 'check' && result.problems.length > 0) setExit(Exit.refused);
+    });
+  for (const command of [show, ...show.commands, ...program.commands]) {
+    command.helpOption('--help', 'show this help').helpCommand(false);
+  }
+  return program;
+}
