@@ -1,0 +1,418 @@
+// HOT: `message` for UPDATE and KEEPALIVE; no allocation, no timer; guarded by bench S1 and S4.
+/**
+ * One run of the state machine with its connection: carries out what `fsm.step` says, turns messages and deadlines into
+ * events. A session owns one attempt, and a second only while connections collide.
+ *
+ * Invariants: `state` is changed only by `feed`; a state from OpenSent on has a connection, Idle and Active have none;
+ * the owner hears `settled` after every event, when the attempt is consistent again.
+ * UPDATE and KEEPALIVE in Established pass beside the machine: step() would answer "stay, restart the hold timer", which
+ * here is one number written.
+ */
+import {
+  BgpError,
+  MessageType,
+  NotificationCode,
+  decodeNotification,
+  decodeOpen,
+  decodeRouteRefresh,
+  encodeNotification,
+  encodeOpen,
+  keepaliveMessage,
+  notificationText,
+  shutdownText,
+} from 'bgp-parse';
+import type { Family, OpenMessage } from 'bgp-parse';
+import type { Cancel, Clock } from '../support/clock.js';
+import type { Initiator } from './collision.js';
+import type { Connection, ConnectionHandler } from './connection.js';
+import { step } from './fsm.js';
+import type { FsmEvent, NotificationFields } from './fsm.js';
+import { TICK_MS } from './session-timers.js';
+import type { SessionTimers, Timed } from './session-timers.js';
+import type { DownReason, Negotiated, SessionState } from './types.js';
+
+/** RFC 4271 §8.2.2: "a large value", how long to wait for the peer's OPEN. */
+const OPEN_HOLD_MS = 240_000;
+/** RFC 9687 §4.3: SendHoldTime is the larger of 8 minutes and twice the hold time. */
+const SEND_HOLD_MIN_MS = 480_000;
+/** How long a KEEPALIVE may wait for the other connection's OPEN (see `holdBack`), ms. */
+const HELD_BACK_MAX_MS = 1000;
+
+/** What ended an attempt, for the back-off and for people. */
+export interface Ending extends DownReason {
+  /** The state it ended from. */
+  readonly from: SessionState;
+}
+
+/** What an attempt asks and tells; implemented by PeerSession. */
+export interface AttemptOwner {
+  readonly clock: Clock;
+  readonly timers: SessionTimers;
+  random(): number;
+  /** Never dial: no ConnectRetryTimer runs. */
+  readonly passive: boolean;
+  readonly counters: MessageCounters;
+  connectRetryMs(): number;
+  /** Starts a TCP connection; throws when it cannot even be tried. */
+  dial(attempt: Attempt): Connection;
+  /** The OPEN to send on a new connection. */
+  offer(): OpenMessage;
+  /** Checks the peer's OPEN against ours and settles collisions; throws BgpError; false = this attempt has ended. */
+  agree(attempt: Attempt, sent: OpenMessage, received: OpenMessage): Negotiated | false;
+  /** Whether the KEEPALIVE that makes it Established must wait, because the other connection should win a collision. */
+  holdBack(attempt: Attempt): boolean;
+  established(attempt: Attempt, negotiated: Negotiated): void;
+  update(bytes: Uint8Array, start: number, end: number): BgpError | undefined;
+  routeRefresh(family: Family, subtype: number): void;
+  drained(attempt: Attempt): void;
+  /** An Established session has ended. */
+  down(reason: DownReason): void;
+  /** After each event. `ending` when it led to Idle or Active; `damp` as the machine says. */
+  settled(attempt: Attempt, ending: Ending | undefined, damp: boolean): void;
+}
+
+export interface MessageCounters {
+  messagesIn: number;
+  messagesOut: number;
+  updatesIn: number;
+  updatesOut: number;
+  notificationsIn: number;
+  notificationsOut: number;
+  sessionsEstablished: number;
+}
+
+export class Attempt implements ConnectionHandler, Timed {
+  state: SessionState;
+  connection: Connection | undefined;
+  negotiated: Negotiated | undefined;
+  establishedAtMs = 0;
+  /** The KEEPALIVE that would make it Established is in, and waits. */
+  heldBack = false;
+  readonly #owner: AttemptOwner;
+  #sent: OpenMessage | undefined;
+  #cancelRetry: Cancel | undefined;
+  #nowMs = 0;
+  #lastReceivedMs = 0;
+  #lastSentMs = 0;
+  #openDeadlineMs = 0;
+  #holdMs = 0;
+  #keepaliveMs = 0;
+  #keepaliveDueMs = 0;
+  #unsentBytes = 0;
+  #unsentSinceMs = 0;
+  #heldSinceMs = 0;
+
+  constructor(owner: AttemptOwner, state: 'Idle' | 'Active') {
+    this.#owner = owner;
+    this.state = state;
+  }
+
+  get initiator(): Initiator {
+    return this.connection?.initiator ?? 'local';
+  }
+
+  /** Takes an accepted connection: only in Active. */
+  accept(connection: Connection): void {
+    this.connection = connection;
+    this.feed({ type: 'TcpConnectionConfirmed' });
+  }
+
+  /** Runs one event through the machine and does what it says. `text` is for people, should it end the attempt. */
+  feed(event: FsmEvent, text = '', received?: NotificationFields): void {
+    const from = this.state;
+    const result = step(from, event);
+    this.state = result.state;
+    const notification = result.notification;
+    const ended = result.state === 'Idle' || result.state === 'Active';
+    const ending: Ending | undefined =
+      ended && from !== result.state ? { from, ...endReason(text, notification, received) } : undefined;
+    let damp = false;
+    for (const action of result.actions) {
+      switch (action) {
+        case 'initiateTcp':
+          this.#dial();
+          break;
+        case 'dropTcp':
+          this.#drop();
+          break;
+        case 'startConnectRetryTimer':
+          this.#startRetry();
+          break;
+        case 'stopConnectRetryTimer':
+          this.#cancelRetry?.();
+          break;
+        case 'sendOpen':
+          this.#sent = this.#owner.offer();
+          this.#sendMessage(encodeOpen(this.#sent));
+          break;
+        case 'sendKeepalive':
+          this.#sendMessage(keepaliveMessage);
+          break;
+        case 'sendNotification':
+          this.#notify(notification!);
+          break;
+        case 'startOpenHoldTimer':
+          this.#openDeadlineMs = this.#owner.clock.nowMs() + OPEN_HOLD_MS;
+          this.#owner.timers.add(this);
+          break;
+        case 'startHoldTimer':
+          this.#openDeadlineMs = 0;
+          this.#holdMs = this.negotiated!.holdTimeSeconds * 1000;
+          this.#keepaliveMs = this.negotiated!.keepaliveTimeSeconds * 1000;
+          this.#lastReceivedMs = this.#owner.clock.nowMs();
+          break;
+        case 'restartHoldTimer':
+          this.#lastReceivedMs = this.#owner.clock.nowMs();
+          break;
+        case 'startKeepaliveTimer':
+          this.#startKeepalive();
+          break;
+        case 'releaseResources':
+          this.#owner.timers.delete(this);
+          break;
+        case 'damp':
+          damp = true;
+          break;
+        case 'established':
+          this.establishedAtMs = this.#owner.clock.nowMs();
+          this.#unsentSinceMs = this.establishedAtMs;
+          this.#owner.established(this, this.negotiated!);
+          break;
+        case 'deleteRoutes':
+          this.#owner.down(ending!);
+          break;
+        case 'resetConnectRetryCounter':
+        case 'incrementConnectRetryCounter':
+          // Counted by the back-off of the session.
+          break;
+        case 'processUpdate':
+        case 'processRouteRefresh':
+          // Done by `message`, which passes beside the machine in Established.
+          break;
+      }
+    }
+    this.#owner.settled(this, ending, damp);
+  }
+
+  /** Lets go of everything without a word to the owner: the other attempt goes on. */
+  dispose(): void {
+    this.#cancelRetry?.();
+    this.#owner.timers.delete(this);
+    this.#drop();
+    this.state = 'Idle';
+  }
+
+  /** Sends whole messages; see SessionSink.write. */
+  write(bytes: Uint8Array, start: number, end: number): boolean {
+    this.#lastSentMs = this.#owner.clock.nowMs();
+    return this.connection!.write(bytes, start, end);
+  }
+
+  /** The other connection has gone, or the peer has moved on: the KEEPALIVE that waited counts now. */
+  release(): void {
+    if (!this.heldBack) return;
+    this.heldBack = false;
+    if (this.state === 'OpenConfirm') this.feed({ type: 'KeepAliveMsg' });
+  }
+
+  // ===== Timed: the deadlines =====
+
+  tick(nowMs: number): boolean {
+    if (this.#keepaliveMs > 0 && nowMs + TICK_MS / 2 >= this.#lastSentMs + this.#keepaliveDueMs) {
+      // Messages that wait for the kernel say the same, once they leave.
+      if ((this.connection?.backlogBytes ?? 0) === 0) this.feed({ type: 'KeepaliveTimerExpires' });
+    }
+    if (this.heldBack && nowMs - this.#heldSinceMs >= HELD_BACK_MAX_MS) this.release();
+    return this.#overdue(nowMs) !== undefined;
+  }
+
+  expire(nowMs: number): void {
+    const event = this.#overdue(nowMs);
+    if (event === 'SendHoldTimerExpires') this.feed({ type: event }, 'send hold timer expired: the peer reads nothing');
+    else if (event) this.feed({ type: event }, 'hold timer expired');
+  }
+
+  #overdue(nowMs: number): 'HoldTimerExpires' | 'SendHoldTimerExpires' | undefined {
+    if (this.#openDeadlineMs > 0) return nowMs >= this.#openDeadlineMs ? 'HoldTimerExpires' : undefined;
+    if (this.#holdMs > 0 && nowMs - this.#lastReceivedMs >= this.#holdMs) return 'HoldTimerExpires';
+    if (this.state !== 'Established') return undefined;
+    const unsentBytes = this.connection?.unsentBytes ?? 0;
+    if (unsentBytes === 0 || unsentBytes < this.#unsentBytes) this.#unsentSinceMs = nowMs;
+    this.#unsentBytes = unsentBytes;
+    return nowMs - this.#unsentSinceMs >= Math.max(SEND_HOLD_MIN_MS, 2 * this.#holdMs) ? 'SendHoldTimerExpires' : undefined;
+  }
+
+  // ===== ConnectionHandler: what the network says =====
+
+  connected(): void {
+    this.feed({ type: 'TcpCrAcked' });
+  }
+
+  receiving(): void {
+    this.#nowMs = this.#owner.clock.nowMs();
+  }
+
+  failed(text: string): void {
+    this.connection = undefined;
+    this.feed({ type: 'TcpConnectionFails' }, text);
+  }
+
+  drained(): void {
+    if (this.state === 'Established') this.#owner.drained(this);
+  }
+
+  headerError(error: BgpError): void {
+    this.feed({ type: 'BgpHeaderErr', notification: error }, error.message);
+  }
+
+  message(type: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const connection = this.connection;
+    const counters = this.#owner.counters;
+    counters.messagesIn++;
+    // The peer would not send routes on a connection that it is about to give up.
+    if (this.heldBack && (type === MessageType.update || type === MessageType.routeRefresh)) this.release();
+    if (this.state === 'Established' && (type === MessageType.update || type === MessageType.keepalive)) {
+      this.#lastReceivedMs = this.#nowMs;
+      if (type === MessageType.update) {
+        counters.updatesIn++;
+        const error = this.#owner.update(bytes, start, end);
+        if (error && this.connection === connection) {
+          this.feed({ type: 'UpdateMsgErr', notification: error }, error.message);
+        }
+      }
+    } else {
+      this.#dispatch(type, bytes, start, end);
+    }
+    return connection !== undefined && this.connection === connection;
+  }
+
+  #dispatch(type: number, bytes: Uint8Array, start: number, end: number): void {
+    switch (type) {
+      case MessageType.open:
+        this.#receiveOpen(bytes, start, end);
+        break;
+      case MessageType.notification:
+        this.#receiveNotification(bytes, start, end);
+        break;
+      case MessageType.keepalive:
+        if (this.state === 'OpenConfirm' && this.#owner.holdBack(this)) {
+          this.heldBack = true;
+          this.#heldSinceMs = this.#nowMs;
+          this.#lastReceivedMs = this.#nowMs;
+        } else this.feed({ type: 'KeepAliveMsg' }, this.#unexpected('KEEPALIVE'));
+        break;
+      case MessageType.update:
+        this.feed({ type: 'UpdateMsg' }, this.#unexpected('UPDATE'));
+        break;
+      case MessageType.routeRefresh:
+        this.#receiveRouteRefresh(bytes, start, end);
+        break;
+    }
+  }
+
+  #receiveOpen(bytes: Uint8Array, start: number, end: number): void {
+    if (this.state !== 'OpenSent') {
+      this.feed({ type: 'BgpOpen' }, this.#unexpected('OPEN'));
+      return;
+    }
+    let negotiated: Negotiated | false;
+    try {
+      negotiated = this.#owner.agree(this, this.#sent!, decodeOpen(bytes, start, end));
+    } catch (error) {
+      if (!(error instanceof BgpError)) throw error;
+      this.feed({ type: 'BgpOpenMsgErr', notification: error }, error.message);
+      return;
+    }
+    if (!negotiated) return;
+    this.negotiated = negotiated;
+    this.connection!.framer.maxMessageLength = negotiated.maxMessageLength;
+    this.feed({ type: 'BgpOpen' });
+  }
+
+  #receiveNotification(bytes: Uint8Array, start: number, end: number): void {
+    const { code, subcode, data } = decodeNotification(bytes, start, end);
+    this.#owner.counters.notificationsIn++;
+    const shutdown = code === NotificationCode.cease ? shutdownText(subcode, data) : undefined;
+    const text = `peer sent ${notificationText(code, subcode)}${shutdown ? `: ${shutdown}` : ''}`;
+    // RFC 4271 §8.1.5: event 24 is the NOTIFICATION about the version number.
+    const versionError = code === NotificationCode.open && subcode === 1;
+    this.feed({ type: versionError ? 'NotifMsgVerErr' : 'NotifMsg' }, text, { code, subcode, data });
+  }
+
+  #receiveRouteRefresh(bytes: Uint8Array, start: number, end: number): void {
+    if (this.state !== 'Established') {
+      this.feed({ type: 'RouteRefreshMsg' }, this.#unexpected('ROUTE-REFRESH'));
+      return;
+    }
+    this.#lastReceivedMs = this.#nowMs;
+    try {
+      const { family, subtype } = decodeRouteRefresh(bytes, start, end);
+      // RFC 2918 §4: a family that was not advertised is ignored.
+      if (family !== undefined && this.negotiated!.families.includes(family)) this.#owner.routeRefresh(family, subtype);
+    } catch (error) {
+      if (!(error instanceof BgpError)) throw error;
+      this.feed({ type: 'RouteRefreshMsgErr', notification: error }, error.message);
+    }
+  }
+
+  #unexpected(message: string): string {
+    return `unexpected ${message} in ${this.state}`;
+  }
+
+  // ===== Actions =====
+
+  #dial(): void {
+    try {
+      this.connection = this.#owner.dial(this);
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      // Not from inside the step that asked for it.
+      this.#owner.clock.soon(() => {
+        if (this.state === 'Connect' && !this.connection) this.feed({ type: 'TcpConnectionFails' }, text);
+      });
+    }
+  }
+
+  #drop(): void {
+    this.connection?.destroy();
+    this.connection = undefined;
+    this.negotiated = undefined;
+    this.heldBack = false;
+    this.#openDeadlineMs = this.#holdMs = this.#keepaliveMs = 0;
+  }
+
+  #startRetry(): void {
+    this.#cancelRetry?.();
+    if (this.#owner.passive) return;
+    this.#cancelRetry = this.#owner.clock.after(this.#owner.connectRetryMs(), () =>
+      this.feed({ type: 'ConnectRetryTimerExpires' }, 'connection timed out'),
+    );
+  }
+
+  // RFC 4271 §10: keepalives are spread over 0.75..1 of their time, so that sessions do not move in step.
+  #startKeepalive(): void {
+    this.#keepaliveDueMs = this.#keepaliveMs * (0.75 + 0.25 * this.#owner.random());
+  }
+
+  #sendMessage(message: Uint8Array): void {
+    this.#owner.counters.messagesOut++;
+    this.write(message, 0, message.length);
+  }
+
+  #notify(notification: NotificationFields): void {
+    this.#owner.counters.messagesOut++;
+    this.#owner.counters.notificationsOut++;
+    this.connection?.closeWith(encodeNotification(notification));
+  }
+}
+
+function endReason(
+  text: string,
+  sent: NotificationFields | undefined,
+  received: NotificationFields | undefined,
+): DownReason {
+  if (received) return { text, notification: { code: received.code, subcode: received.subcode, sent: false } };
+  if (!sent) return { text, notification: undefined };
+  const { code, subcode } = sent;
+  return { text: text || `sent ${notificationText(code, subcode)}`, notification: { code, subcode, sent: true } };
+}
