@@ -12,14 +12,15 @@ import {
   BgpError,
   MessageType,
   NotificationCode,
+  OpenSubcode,
   decodeNotification,
   decodeOpen,
   decodeRouteRefresh,
+  describeNotification,
   encodeNotification,
   encodeOpen,
   keepaliveMessage,
   notificationText,
-  shutdownText,
 } from 'bgp-parse';
 import type { Family, OpenMessage } from 'bgp-parse';
 import type { Cancel, Clock } from '../support/clock.js';
@@ -52,22 +53,28 @@ export interface AttemptOwner {
   /** Never dial: no ConnectRetryTimer runs. */
   readonly passive: boolean;
   readonly counters: MessageCounters;
-  connectRetryMs(): number;
+  /** The ConnectRetryTime, for the state in which it is started. */
+  connectRetryMs(state: SessionState): number;
   /** Starts a TCP connection; throws when it cannot even be tried. */
   dial(attempt: Attempt): Connection;
+  /** False = this connection, just made, would lose a collision: it goes without an OPEN. */
+  wanted(attempt: Attempt): boolean;
   /** The OPEN to send on a new connection. */
   offer(): OpenMessage;
   /** Checks the peer's OPEN against ours and settles collisions; throws BgpError; false = this attempt has ended. */
   agree(attempt: Attempt, sent: OpenMessage, received: OpenMessage): Negotiated | false;
   /** Whether the KEEPALIVE that makes it Established must wait, because the other connection should win a collision. */
   holdBack(attempt: Attempt): boolean;
-  established(attempt: Attempt, negotiated: Negotiated): void;
+  /** It is Established; ends the other attempt, if there is one. */
+  becameEstablished(attempt: Attempt, negotiated: Negotiated): void;
   update(bytes: Uint8Array, start: number, end: number): BgpError | undefined;
   routeRefresh(family: Family, subtype: number): void;
-  drained(attempt: Attempt): void;
+  drained(): void;
+  /** The connection has been given its last message and is closing. */
+  closing(connection: Connection): void;
   /** An Established session has ended. */
   down(reason: DownReason): void;
-  /** After each event. `ending` when it led to Idle or Active; `damp` as the machine says. */
+  /** After each event. `ending` when a connection or attempt has ended by it; `damp` as the machine says. */
   settled(attempt: Attempt, ending: Ending | undefined, damp: boolean): void;
 }
 
@@ -124,8 +131,9 @@ export class Attempt implements ConnectionHandler, Timed {
     this.state = result.state;
     const notification = result.notification;
     const ended = result.state === 'Idle' || result.state === 'Active';
+    const retried = from === 'Connect' && event.type === 'ConnectRetryTimerExpires';
     const ending: Ending | undefined =
-      ended && from !== result.state ? { from, ...endReason(text, notification, received) } : undefined;
+      retried || (ended && from !== result.state) ? { from, ...endReason(text, notification, received) } : undefined;
     let damp = false;
     for (const action of result.actions) {
       switch (action) {
@@ -176,7 +184,7 @@ export class Attempt implements ConnectionHandler, Timed {
         case 'established':
           this.establishedAtMs = this.#owner.clock.nowMs();
           this.#unsentSinceMs = this.establishedAtMs;
-          this.#owner.established(this, this.negotiated!);
+          this.#owner.becameEstablished(this, this.negotiated!);
           break;
         case 'deleteRoutes':
           this.#owner.down(ending!);
@@ -229,7 +237,8 @@ export class Attempt implements ConnectionHandler, Timed {
   expire(nowMs: number): void {
     const event = this.#overdue(nowMs);
     if (event === 'SendHoldTimerExpires') this.feed({ type: event }, 'send hold timer expired: the peer reads nothing');
-    else if (event) this.feed({ type: event }, 'hold timer expired');
+    else if (event)
+      this.feed({ type: event }, this.state === 'OpenSent' ? 'no OPEN from the peer' : 'hold timer expired');
   }
 
   #overdue(nowMs: number): 'HoldTimerExpires' | 'SendHoldTimerExpires' | undefined {
@@ -239,13 +248,16 @@ export class Attempt implements ConnectionHandler, Timed {
     const unsentBytes = this.connection?.unsentBytes ?? 0;
     if (unsentBytes === 0 || unsentBytes < this.#unsentBytes) this.#unsentSinceMs = nowMs;
     this.#unsentBytes = unsentBytes;
-    return nowMs - this.#unsentSinceMs >= Math.max(SEND_HOLD_MIN_MS, 2 * this.#holdMs) ? 'SendHoldTimerExpires' : undefined;
+    return nowMs - this.#unsentSinceMs >= Math.max(SEND_HOLD_MIN_MS, 2 * this.#holdMs)
+      ? 'SendHoldTimerExpires'
+      : undefined;
   }
 
   // ===== ConnectionHandler: what the network says =====
 
   connected(): void {
-    this.feed({ type: 'TcpCrAcked' });
+    if (this.#owner.wanted(this)) this.feed({ type: 'TcpCrAcked' });
+    else this.feed({ type: 'ManualStop', notification: { code: 0, subcode: 0, data: new Uint8Array(0) } });
   }
 
   receiving(): void {
@@ -254,11 +266,11 @@ export class Attempt implements ConnectionHandler, Timed {
 
   failed(text: string): void {
     this.connection = undefined;
-    this.feed({ type: 'TcpConnectionFails' }, text);
+    this.feed({ type: 'TcpConnectionFails' }, this.state === 'OpenSent' ? `${text} before its OPEN` : text);
   }
 
   drained(): void {
-    if (this.state === 'Established') this.#owner.drained(this);
+    if (this.state === 'Established') this.#owner.drained();
   }
 
   headerError(error: BgpError): void {
@@ -330,13 +342,13 @@ export class Attempt implements ConnectionHandler, Timed {
   }
 
   #receiveNotification(bytes: Uint8Array, start: number, end: number): void {
-    const { code, subcode, data } = decodeNotification(bytes, start, end);
+    const notification = decodeNotification(bytes, start, end);
+    const { code, subcode } = notification;
     this.#owner.counters.notificationsIn++;
-    const shutdown = code === NotificationCode.cease ? shutdownText(subcode, data) : undefined;
-    const text = `peer sent ${notificationText(code, subcode)}${shutdown ? `: ${shutdown}` : ''}`;
     // RFC 4271 §8.1.5: event 24 is the NOTIFICATION about the version number.
-    const versionError = code === NotificationCode.open && subcode === 1;
-    this.feed({ type: versionError ? 'NotifMsgVerErr' : 'NotifMsg' }, text, { code, subcode, data });
+    const versionError = code === NotificationCode.open && subcode === OpenSubcode.unsupportedVersion;
+    const text = `peer sent ${describeNotification(notification)}`;
+    this.feed({ type: versionError ? 'NotifMsgVerErr' : 'NotifMsg' }, text, notification);
   }
 
   #receiveRouteRefresh(bytes: Uint8Array, start: number, end: number): void {
@@ -384,8 +396,8 @@ export class Attempt implements ConnectionHandler, Timed {
   #startRetry(): void {
     this.#cancelRetry?.();
     if (this.#owner.passive) return;
-    this.#cancelRetry = this.#owner.clock.after(this.#owner.connectRetryMs(), () =>
-      this.feed({ type: 'ConnectRetryTimerExpires' }, 'connection timed out'),
+    this.#cancelRetry = this.#owner.clock.after(this.#owner.connectRetryMs(this.state), () =>
+      this.feed({ type: 'ConnectRetryTimerExpires' }, 'no answer to the connection attempt'),
     );
   }
 
@@ -402,7 +414,10 @@ export class Attempt implements ConnectionHandler, Timed {
   #notify(notification: NotificationFields): void {
     this.#owner.counters.messagesOut++;
     this.#owner.counters.notificationsOut++;
-    this.connection?.closeWith(encodeNotification(notification));
+    const connection = this.connection;
+    if (!connection) return;
+    connection.closeWith(encodeNotification(notification));
+    this.#owner.closing(connection);
   }
 }
 

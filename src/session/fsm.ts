@@ -215,7 +215,9 @@ function established(event: FsmEvent): Step {
       return down(endNotifying(event.notification, 'incrementConnectRetryCounter', 'damp'));
     case 'SendHoldTimerExpires':
       // RFC 9687 §4: the NOTIFICATION is tried, the connection goes either way.
-      return down(endNotifying(plain(NotificationCode.sendHoldTimerExpired, 0), 'incrementConnectRetryCounter', 'damp'));
+      return down(
+        endNotifying(plain(NotificationCode.sendHoldTimerExpired, 0), 'incrementConnectRetryCounter', 'damp'),
+      );
     case 'TcpConnectionFails':
     case 'NotifMsg':
       return down(end('incrementConnectRetryCounter', 'damp'));

@@ -30,7 +30,12 @@ export interface Negotiated {
   readonly extendedNextHop: boolean;
   /** The peer's graceful restart capability (RFC 4724), when both sides have it. */
   readonly gracefulRestart:
-    | { readonly restarting: boolean; readonly restartTimeSeconds: number; readonly forwardingPreserved: readonly Family[]; readonly families: readonly Family[] }
+    | {
+        readonly restarting: boolean;
+        readonly restartTimeSeconds: number;
+        readonly forwardingPreserved: readonly Family[];
+        readonly families: readonly Family[];
+      }
     | undefined;
   /** Ends of the TCP connection. IPv4-mapped addresses are given as 4 octets. */
   readonly localAddress: AddressBytes;

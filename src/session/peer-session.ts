@@ -1,0 +1,490 @@
+/**
+ * One peer's session: starts and restarts attempts, settles collisions between two of them, and is the sink and source
+ * of the speaker. All times between attempts (IdleHoldTimer, ConnectRetryTimer) are `BackOff`'s.
+ *
+ * Invariants: there is always a primary attempt; a secondary exists only while two connections collide, or while a
+ * restarted peer knocks at an Established session; at most one attempt is Established; `down` follows every
+ * `established`. RFC 4271 §6.8 and §8, RFC 4724 §5, RFC 5492 §3, RFC 9003.
+ */
+import type * as net from 'node:net';
+import {
+  CeaseSubcode,
+  NotificationCode,
+  OpenSubcode,
+  RouteRefreshSubtype,
+  describeNotification,
+  encodeRouteRefresh,
+  formatAddress,
+  parseAddress,
+  shutdownData,
+} from 'bgp-parse';
+import type { AddressBytes, BgpError, Family, OpenMessage } from 'bgp-parse';
+import type { PeerOptions } from '../config/settings.js';
+import type { Cancel, Clock } from '../support/clock.js';
+import type { Log } from '../support/log.js';
+import { bareAddress, isLinkLocal, peerKey } from './address.js';
+import { Attempt } from './attempt.js';
+import type { AttemptOwner, Ending, MessageCounters } from './attempt.js';
+import { BackOff } from './back-off.js';
+import { collide, preferredInitiator } from './collision.js';
+import { Connection } from './connection.js';
+import { negotiate } from './negotiate.js';
+import { checkOpen } from './open-check.js';
+import { OfferLevel, nextOffer, offerOpen } from './open-offer.js';
+import type { AcceptingSession, SessionServer } from './session-server.js';
+import type { SessionTimers } from './session-timers.js';
+import { applyToAccepted, prepareDial, ttlOptions } from './sockopt.js';
+import type { SocketOptions } from './sockopt.js';
+import type { DownReason, Negotiated, SessionListener, SessionSink, SessionState } from './types.js';
+
+export interface PeerSessionOptions {
+  readonly peer: PeerOptions;
+  readonly address: AddressBytes;
+  readonly localAsn: number;
+  /** Our BGP identifier, unsigned 32-bit. */
+  readonly routerId: number;
+  /** RFC 4724: whether we are within our own restart (the Restart State bit of the OPEN). */
+  readonly restarting: () => boolean;
+  /** RFC 4724: families whose routes still forward in the kernel (the Forwarding State bit). Default: none. */
+  readonly forwardingPreserved?: (() => readonly Family[]) | undefined;
+  /** Made for a connection that came in (listen range): never dials, and `ended` is called when it has no more. */
+  readonly dynamic: boolean;
+  /** Dynamic sessions only: the last connection has gone (after `down`, if it was established). */
+  readonly ended?: ((session: PeerSession) => void) | undefined;
+}
+
+export interface PeerSessionDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** [0, 1), for jitter. */
+  readonly random: () => number;
+  readonly server: SessionServer;
+  /** Shared by all connections of the process; 256 KiB is a good size. */
+  readonly receiveBuffer: Uint8Array;
+}
+
+/** How long one TCP connection attempt may take, ms, unless ConnectRetryTime is shorter. */
+const CONNECT_TIMEOUT_MS = 10_000;
+const NO_DATA = new Uint8Array(0);
+
+export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner {
+  readonly address: AddressBytes;
+  readonly key: string;
+  readonly dynamic: boolean;
+  readonly passive: boolean;
+  readonly counters: MessageCounters = {
+    messagesIn: 0,
+    messagesOut: 0,
+    updatesIn: 0,
+    updatesOut: 0,
+    notificationsIn: 0,
+    notificationsOut: 0,
+    sessionsEstablished: 0,
+  };
+  /** What ended the last session or attempt, one line; undefined = nothing so far. */
+  lastError: string | undefined;
+  readonly clock: Clock;
+  readonly timers: SessionTimers;
+  readonly random: () => number;
+  readonly #options: PeerSessionOptions;
+  readonly #listener: SessionListener;
+  readonly #deps: PeerSessionDeps;
+  readonly #backOff: BackOff;
+  readonly #socketOptions: SocketOptions;
+  #primary: Attempt;
+  #secondary: Attempt | undefined;
+  #active: Attempt | undefined;
+  #offerLevel: OfferLevel = OfferLevel.full;
+  #adminUp = false;
+  /** In Idle: the wait is no punishment, so a connection of the peer ends it. */
+  #idleAccepts = false;
+  #cancelIdleHold: Cancel | undefined;
+  /** Connections that are delivering their last words. */
+  readonly #closing = new Set<Connection>();
+
+  constructor(options: PeerSessionOptions, listener: SessionListener, deps: PeerSessionDeps) {
+    const { peer, address } = options;
+    this.#options = options;
+    this.#listener = listener;
+    this.#deps = deps;
+    this.clock = deps.clock;
+    this.random = deps.random;
+    this.timers = deps.server.timers;
+    this.address = address;
+    this.key = peerKey(address, peer.interface);
+    this.dynamic = options.dynamic;
+    this.passive = peer.passive || options.dynamic;
+    this.#backOff = new BackOff(peer.connectRetryTimeSeconds * 1000, deps.random);
+    const external = peer.asn === 'external' || (typeof peer.asn === 'number' && peer.asn !== options.localAsn);
+    this.#socketOptions = { ...ttlOptions(peer, external), password: peer.password, interface: peer.interface };
+    this.#primary = new Attempt(this, 'Idle');
+  }
+
+  // ===== For the speaker =====
+
+  /** Registers with the server and starts to dial or to wait. Nothing happens when it is started already. */
+  start(): void {
+    if (this.#adminUp) return;
+    this.#adminUp = true;
+    this.#deps.server.register(this);
+    this.#backOff.forgive();
+    this.#primary.feed({ type: this.passive ? 'ManualStartPassive' : 'ManualStart' });
+  }
+
+  /**
+   * Ends the session with Cease/`subcode` and stays Idle until `start`; connections of the peer are refused meanwhile.
+   * `text` reaches the peer's operator with administrative shutdown and reset (RFC 9003). Resolves when the NOTIFICATION
+   * is delivered and the connections are closed, or after a second.
+   */
+  stop(subcode: number = CeaseSubcode.administrativeShutdown, text = ''): Promise<void> {
+    this.#adminUp = false;
+    this.#cancelIdleHold?.();
+    this.#cease(subcode, text);
+    return this.#closed();
+  }
+
+  /** `stop`, and forget the peer: its address is unknown to the server from now on. */
+  dispose(subcode: number = CeaseSubcode.peerDeconfigured, text = ''): Promise<void> {
+    const closed = this.stop(subcode, text);
+    this.#deps.server.unregister(this);
+    return closed;
+  }
+
+  /** Ends the session with Cease/Administrative Reset and starts again at once; waiting times are cut short. */
+  reset(text = ''): void {
+    if (!this.#adminUp) return;
+    this.#backOff.forgive();
+    this.#offerLevel = OfferLevel.full;
+    if (this.#primary.state === 'Idle') this.#startAgain();
+    else if (this.#primary.state !== 'Active') this.#cease(CeaseSubcode.administrativeReset, text);
+    else if (!this.passive) this.#primary.feed({ type: 'ConnectRetryTimerExpires' });
+  }
+
+  /** Asks the peer to send its routes again; false = not established, or not agreed on. */
+  sendRouteRefresh(family: Family, subtype: number = RouteRefreshSubtype.request): boolean {
+    const negotiated = this.negotiated;
+    if (!this.#active || !negotiated?.routeRefresh || !negotiated.families.includes(family)) return false;
+    const message = encodeRouteRefresh({ family, subtype });
+    this.counters.messagesOut++;
+    this.#active.write(message, 0, message.length);
+    return true;
+  }
+
+  /** SessionSink: UPDATEs of the speaker. `updates` is how many messages these are, for the counters. */
+  write(bytes: Uint8Array, start: number, end: number, updates = 1): boolean {
+    const active = this.#active;
+    if (!active) return false;
+    this.counters.messagesOut += updates;
+    this.counters.updatesOut += updates;
+    return active.write(bytes, start, end);
+  }
+
+  get backlogBytes(): number {
+    return this.#active?.connection?.backlogBytes ?? 0;
+  }
+
+  get state(): SessionState {
+    const primary = this.#primary.state;
+    const secondary = this.#secondary?.state ?? 'Idle';
+    return ORDER[primary] >= ORDER[secondary] ? primary : secondary;
+  }
+
+  get established(): boolean {
+    return this.#active !== undefined;
+  }
+
+  get stopped(): boolean {
+    return !this.#adminUp;
+  }
+
+  /** Of the Established session. */
+  get negotiated(): Negotiated | undefined {
+    return this.#active?.negotiated;
+  }
+
+  /** `clock.nowMs()` when it became Established; undefined when it is not. */
+  get establishedAtMs(): number | undefined {
+    return this.#active?.establishedAtMs;
+  }
+
+  // ===== AcceptingSession =====
+
+  get password(): string | undefined {
+    return this.#options.peer.password;
+  }
+
+  accept(socket: net.Socket, listenerFamily: 4 | 6): void {
+    // The peer's own earlier connection: it would not open another if that one still lived.
+    for (const attempt of [this.#primary, this.#secondary]) {
+      const waiting = attempt?.state === 'OpenSent' || attempt?.state === 'OpenConfirm';
+      if (waiting && attempt.initiator === 'peer') {
+        attempt.feed({ type: 'OpenCollisionDump' }, 'replaced by a newer connection of the peer');
+      }
+    }
+    if (this.#adminUp && this.#primary.state === 'Idle' && this.#idleAccepts) {
+      this.#cancelIdleHold?.();
+      this.#primary.feed({ type: 'AutomaticStartPassive' });
+    }
+    const attempt = this.#attemptForAccepted();
+    const connection = attempt && Connection.adopt(socket, attempt, this.#deps.receiveBuffer, this.clock);
+    if (!connection) {
+      // RFC 4271 §8.2.2: Idle refuses all connections. Said without a NOTIFICATION, so that the peer only waits a little.
+      socket.destroy();
+      return;
+    }
+    try {
+      if (connection.fd !== undefined)
+        applyToAccepted(connection.fd, this.address, listenerFamily, this.#socketOptions);
+    } catch (error) {
+      this.#deps.log.warn({ peer: this.key, error: String(error) }, 'socket options of an accepted connection');
+    }
+    if (attempt !== this.#primary) this.#secondary = attempt;
+    attempt.accept(connection);
+  }
+
+  #attemptForAccepted(): Attempt | undefined {
+    switch (this.#primary.state) {
+      case 'Idle':
+        return undefined;
+      case 'Active':
+        return this.#primary;
+      case 'Established':
+        // RFC 4271 §6.8: the Established connection stays. RFC 4724 §5: unless the peer may have restarted.
+        return this.negotiated?.gracefulRestart && !this.#secondary ? new Attempt(this, 'Active') : undefined;
+      default:
+        return this.#secondary ? undefined : new Attempt(this, 'Active');
+    }
+  }
+
+  // ===== AttemptOwner =====
+
+  connectRetryMs(state: SessionState): number {
+    // RFC 4271 §8.2.2: in Connect the timer bounds the attempt; the kernel repeats its SYN after 1, 3 and 7 s.
+    if (state === 'Connect') return Math.min(this.#options.peer.connectRetryTimeSeconds * 1000, CONNECT_TIMEOUT_MS);
+    return this.#backOff.connectRetryMs();
+  }
+
+  dial(attempt: Attempt): Connection {
+    const { peer } = this.#options;
+    const { address } = this;
+    const localAddress = peer.localAddress === undefined ? undefined : parseAddress(bareAddress(peer.localAddress));
+    const scope = isLinkLocal(address) && peer.interface !== undefined ? `%${peer.interface}` : '';
+    const fd = prepareDial({ address, localAddress }, this.#socketOptions);
+    const target = { host: `${formatAddress(address)}${scope}`, port: peer.port, localAddress: peer.localAddress, fd };
+    return Connection.dial(target, attempt, this.#deps.receiveBuffer, this.clock);
+  }
+
+  offer(): OpenMessage {
+    const { peer, localAsn, routerId, restarting, forwardingPreserved } = this.#options;
+    return offerOpen(peer, {
+      localAsn,
+      routerId,
+      level: this.#offerLevel,
+      restarting: restarting(),
+      forwardingPreserved: forwardingPreserved?.() ?? [],
+    });
+  }
+
+  wanted(attempt: Attempt): boolean {
+    const other = this.#other(attempt);
+    return !(other?.state === 'OpenConfirm' && this.#shouldLose(attempt, other.negotiated!));
+  }
+
+  agree(attempt: Attempt, sent: OpenMessage, received: OpenMessage): Negotiated | false {
+    const { localAsn, routerId, peer } = this.#options;
+    const peerAsn = checkOpen(received, { localAsn, localIdentifier: routerId, peerAsn: peer.asn });
+    const connection = attempt.connection!;
+    const negotiated = negotiate(sent, received, {
+      localAsn,
+      peerAsn,
+      localAddress: connection.localAddress ?? NO_DATA,
+      peerAddress: connection.peerAddress ?? this.address,
+      localPort: connection.localPort,
+      peerPort: connection.peerPort,
+      keepaliveTimeSeconds: peer.keepaliveTimeSeconds,
+    });
+    this.#backOff.reached();
+    return this.#settleCollision(attempt, negotiated) ? negotiated : false;
+  }
+
+  holdBack(attempt: Attempt): boolean {
+    return this.#other(attempt)?.state === 'OpenSent' && this.#shouldLose(attempt, attempt.negotiated!);
+  }
+
+  #shouldLose(attempt: Attempt, { peerIdentifier, peerAsn }: Negotiated): boolean {
+    const { routerId, localAsn } = this.#options;
+    const local = { identifier: routerId, asn: localAsn };
+    return preferredInitiator(local, { identifier: peerIdentifier, asn: peerAsn }) !== attempt.initiator;
+  }
+
+  /** RFC 4271 §6.8, on the OPEN of `attempt`. False = it is the one to go, and has gone. */
+  #settleCollision(attempt: Attempt, negotiated: Negotiated): boolean {
+    const other = this.#other(attempt);
+    if (!other || other.state === 'Idle' || other.state === 'Active') return true;
+    const existing = {
+      state: other.state,
+      initiator: other.initiator,
+      establishedForMs: other.state === 'Established' ? this.clock.nowMs() - other.establishedAtMs : 0,
+      gracefulRestart: other.negotiated?.gracefulRestart !== undefined,
+    };
+    const { routerId, localAsn } = this.#options;
+    const peer = { identifier: negotiated.peerIdentifier, asn: negotiated.peerAsn };
+    const verdict = collide(attempt, existing, { identifier: routerId, asn: localAsn }, peer);
+    if (verdict === 'closeNewer') attempt.feed({ type: 'OpenCollisionDump' }, 'connection collision');
+    else if (verdict === 'closeExisting') {
+      // RFC 4724 §5: the old connection has failed, as far as routes are concerned.
+      if (other.state === 'Established') other.feed({ type: 'TcpConnectionFails' }, 'the peer has restarted');
+      else other.feed({ type: 'OpenCollisionDump' }, 'connection collision');
+    }
+    return verdict !== 'closeNewer';
+  }
+
+  #other(attempt: Attempt): Attempt | undefined {
+    return attempt === this.#primary ? this.#secondary : this.#primary;
+  }
+
+  becameEstablished(attempt: Attempt, negotiated: Negotiated): void {
+    this.#active = attempt;
+    const other = this.#other(attempt);
+    if (other?.state === 'Connect') other.feed({ type: 'ManualStop', notification: CEASE_COLLISION });
+    else other?.feed({ type: 'OpenCollisionDump' }, 'connection collision');
+    this.counters.sessionsEstablished++;
+    this.#offerLevel = OfferLevel.full;
+    this.#deps.log.info(
+      {
+        peer: this.key,
+        asn: negotiated.peerAsn,
+        families: negotiated.families,
+        holdTimeSeconds: negotiated.holdTimeSeconds,
+      },
+      'session established',
+    );
+    this.#listener.established(negotiated);
+  }
+
+  update(bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+    return this.#listener.update(bytes, start, end);
+  }
+
+  routeRefresh(family: Family, subtype: number): void {
+    this.#listener.routeRefresh(family, subtype);
+  }
+
+  drained(): void {
+    this.#listener.drained();
+  }
+
+  closing(connection: Connection): void {
+    this.#closing.add(connection);
+    void connection.closed().then(() => this.#closing.delete(connection));
+  }
+
+  down(reason: DownReason): void {
+    this.#active = undefined;
+    this.lastError = reason.text;
+    this.#deps.log.warn({ peer: this.key, reason: reason.text }, 'session down');
+    this.#listener.down(reason);
+  }
+
+  settled(attempt: Attempt, ending: Ending | undefined, damp: boolean): void {
+    if (ending) this.#remember(ending, this.#other(attempt));
+    if (attempt.state === 'Idle' || attempt.state === 'Active') {
+      if (attempt === this.#secondary) {
+        this.#secondary = undefined;
+        attempt.dispose();
+      } else if (attempt === this.#primary && this.#secondary) {
+        attempt.dispose();
+        this.#primary = this.#secondary;
+        this.#secondary = undefined;
+      } else if (attempt === this.#primary && ending) this.#restart(ending, damp);
+    }
+    if (!this.#secondary) this.#primary.release();
+  }
+
+  // ===== What comes after an ending =====
+
+  #remember(ending: Ending, other: Attempt | undefined): void {
+    // Losing a collision is no news while the other connection lives.
+    if (other && ORDER[other.state] >= ORDER.OpenSent && ending.notification?.code === NotificationCode.cease) return;
+    const news = ending.text !== this.lastError && ending.text !== '';
+    if (ending.text !== '') this.lastError = ending.text;
+    if (ending.from === 'Established') return;
+    const fields = { peer: this.key, state: ending.from, reason: ending.text };
+    // A peer that stays away is one line, not one per try.
+    if (news) this.#deps.log.info(fields, 'connection attempt ended');
+    else this.#deps.log.debug(fields, 'connection attempt ended');
+  }
+
+  #restart(ending: Ending, damp: boolean): void {
+    if (this.dynamic) {
+      // Not known to the server any more: the next connection asks `onUnknown` again, which may give this session back.
+      this.#adminUp = false;
+      this.#deps.server.unregister(this);
+      this.#options.ended?.(this);
+      return;
+    }
+    if (this.#primary.state !== 'Idle' || !this.#adminUp) return;
+    const { waitMs, accepts } = this.#idleHold(ending, damp);
+    this.#idleAccepts = accepts;
+    this.#cancelIdleHold?.();
+    this.#cancelIdleHold = this.clock.after(waitMs, () => this.#startAgain());
+  }
+
+  #startAgain(): void {
+    this.#cancelIdleHold?.();
+    this.#primary.feed({ type: this.passive ? 'AutomaticStartPassive' : 'AutomaticStart' });
+  }
+
+  /** How long to stay Idle, and whether the peer may end that by dialling us. */
+  #idleHold(ending: Ending, damp: boolean): { waitMs: number; accepts: boolean } {
+    const livedMs = ending.from === 'Established' ? this.clock.nowMs() - this.#primary.establishedAtMs : 0;
+    const { notification } = ending;
+    const refusal = notification?.sent === false && this.#fallBack(notification.code, notification.subcode);
+    const harmless = !damp || !notification || refusal || HARMLESS_CODES.has(notification.code);
+    if (harmless) return { waitMs: this.#backOff.afterLossMs(livedMs), accepts: true };
+    // What we found wrong ourselves comes back with every connection of the peer: then it has to wait as well.
+    return { waitMs: this.#backOff.afterErrorMs(livedMs), accepts: !notification.sent };
+  }
+
+  /** RFC 5492 §3: a peer that refuses capabilities gets fewer of them. True = the next OPEN will differ. */
+  #fallBack(code: number, subcode: number): boolean {
+    const refused =
+      subcode === OpenSubcode.unsupportedCapability || subcode === OpenSubcode.unsupportedOptionalParameter;
+    if (code !== NotificationCode.open || !refused) return false;
+    const next = nextOffer(this.#offerLevel, this.#options.peer.families);
+    this.#offerLevel = next ?? OfferLevel.full;
+    if (next === undefined) return false;
+    const offer = next === OfferLevel.none ? 'none' : 'only multiprotocol and 4-octet AS';
+    this.#deps.log.warn(
+      { peer: this.key, capabilities: offer },
+      'the peer refuses our capabilities: trying with fewer',
+    );
+    return true;
+  }
+
+  #cease(subcode: number, text: string): void {
+    // RFC 9003 §2: a text goes with these two.
+    const spoken = subcode === CeaseSubcode.administrativeShutdown || subcode === CeaseSubcode.administrativeReset;
+    const data = spoken && text !== '' ? shutdownData(text) : NO_DATA;
+    const notification = { code: NotificationCode.cease, subcode, data };
+    const event = { type: 'ManualStop', notification } as const;
+    const reason = describeNotification(notification);
+    this.#secondary?.feed(event, reason);
+    this.#primary.feed(event, reason);
+  }
+
+  async #closed(): Promise<void> {
+    await Promise.all([...this.#closing].map((connection) => connection.closed()));
+  }
+}
+
+const ORDER = { Idle: 0, Active: 1, Connect: 2, OpenSent: 3, OpenConfirm: 4, Established: 5 } as const;
+
+const CEASE_COLLISION = { code: NotificationCode.cease, subcode: CeaseSubcode.connectionCollision, data: NO_DATA };
+
+/** NOTIFICATIONs, either way, that say nothing against trying again soon. */
+const HARMLESS_CODES: ReadonlySet<number> = new Set([
+  NotificationCode.cease,
+  NotificationCode.holdTimerExpired,
+  NotificationCode.sendHoldTimerExpired,
+]);

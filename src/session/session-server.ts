@@ -1,0 +1,236 @@
+/**
+ * Where connections come in: the listeners, and the registry that says whose a connection is. A connection of an
+ * unknown address is offered to `onUnknown` (listen ranges); otherwise it is closed, counted, and logged now and then.
+ *
+ * Owns what all sessions share: the ticker (`timers`). Must not know more of a session than `AcceptingSession`.
+ * RFC 4271 §8.1.4 (invalid connection requests never reach a state machine), RFC 4486 (Connection Rejected).
+ */
+import * as net from 'node:net';
+import { CeaseSubcode, NotificationCode, encodeNotification } from 'bgp-parse';
+import type { AddressBytes } from 'bgp-parse';
+import type { Clock } from '../support/clock.js';
+import type { Log } from '../support/log.js';
+import { bareAddress, parseSocketAddress, peerKey, scopeOf } from './address.js';
+import { SessionTimers } from './session-timers.js';
+import { setListenerPassword } from './sockopt.js';
+
+/** What the server needs of a session; PeerSession implements it. */
+export interface AcceptingSession {
+  readonly address: AddressBytes;
+  /** Its key in the registry, see `peerKey`. */
+  readonly key: string;
+  readonly dynamic: boolean;
+  readonly password: string | undefined;
+  readonly established: boolean;
+  /** True until `start`, false after. */
+  readonly stopped: boolean;
+  start(): void;
+  /** Takes the connection, or refuses and closes it. */
+  accept(socket: net.Socket, listenerFamily: 4 | 6): void;
+}
+
+export interface SessionServerOptions {
+  /** Addresses to accept on; empty = never accept. */
+  readonly listen: readonly string[];
+  /** 0 = any free port (tests). */
+  readonly port: number;
+  /** A session for an address that is not registered, registered or not; undefined = refuse. */
+  readonly onUnknown?:
+    ((address: AddressBytes, interfaceName: string | undefined) => AcceptingSession | undefined) | undefined;
+}
+
+export interface SessionServerDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Connections waiting for `accept` in the kernel. */
+const BACKLOG = 511;
+/** Dynamic peers that have connected and are not Established: more are refused, so that strangers cannot fill memory. */
+const MAX_PENDING_DYNAMIC = 1024;
+/** At most one line in the log per this time about refused connections. */
+const REFUSAL_LOG_INTERVAL_MS = 10_000;
+
+export class SessionServer {
+  readonly timers: SessionTimers;
+  /** Connections closed because nobody is configured for their address, or too many are pending. */
+  refusedConnections = 0;
+  readonly #options: SessionServerOptions;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #sessions = new Map<string, AcceptingSession>();
+  readonly #pendingDynamic = new Set<AcceptingSession>();
+  readonly #passwords: { address: AddressBytes; prefixLength: number; password: string }[] = [];
+  #listeners: { server: net.Server; family: 4 | 6 }[] = [];
+  #lastRefusalLogMs = -Infinity;
+  #refusedSinceLog = 0;
+
+  constructor(options: SessionServerOptions, deps: SessionServerDeps) {
+    this.#options = options;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+    this.timers = new SessionTimers(deps.clock);
+  }
+
+  /** Opens all listeners, or none: rejects with the address, the port and what to do. */
+  async start(): Promise<void> {
+    try {
+      for (const host of this.#options.listen) await this.#listen(host);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Stops accepting. Sessions go on. */
+  async stop(): Promise<void> {
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    await Promise.all(listeners.map(({ server }) => new Promise((resolve) => server.close(resolve))));
+  }
+
+  /** Where it accepts now; the port is the real one when 0 was asked for. */
+  get listening(): { readonly address: string; readonly port: number }[] {
+    return this.#listeners.map(({ server }) => {
+      const { address, port } = server.address() as net.AddressInfo;
+      return { address, port };
+    });
+  }
+
+  /** Connections from the session's address are its from now on. A second session of one address is a mistake. */
+  register(session: AcceptingSession): void {
+    const registered = this.#sessions.get(session.key);
+    if (registered === session) return;
+    if (registered) throw new Error(`peer ${session.key} has a session already`);
+    this.#sessions.set(session.key, session);
+    if (session.password !== undefined) this.#setPassword(session.address, undefined, session.password);
+  }
+
+  unregister(session: AcceptingSession): void {
+    if (this.#sessions.get(session.key) !== session) return;
+    this.#sessions.delete(session.key);
+    this.#pendingDynamic.delete(session);
+    if (session.password !== undefined) this.#setPassword(session.address, undefined, undefined);
+  }
+
+  session(key: string): AcceptingSession | undefined {
+    return this.#sessions.get(key);
+  }
+
+  /** TCP MD5 for everyone from a prefix (listen ranges); undefined removes it. */
+  setRangePassword(address: AddressBytes, prefixLength: number, password: string | undefined): void {
+    const index = this.#passwords.findIndex(
+      (range) => range.prefixLength === prefixLength && Buffer.compare(range.address, address) === 0,
+    );
+    if (index >= 0) this.#passwords.splice(index, 1);
+    if (password !== undefined) this.#passwords.push({ address, prefixLength, password });
+    this.#setPassword(address, prefixLength, password);
+  }
+
+  async #listen(host: string): Promise<void> {
+    const family = net.isIPv6(bareAddress(host)) ? 6 : 4;
+    // Paused: the handle moves to a socket of ours before anything is read (Connection.adopt).
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket, family));
+    // Port 0 means any free port, and the same one for every address.
+    const port = this.#options.port === 0 ? (this.listening[0]?.port ?? 0) : this.#options.port;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+      // ipv6Only: "0.0.0.0" and "::" stand side by side in `listen`.
+      server.listen({ host, port, backlog: BACKLOG, ipv6Only: true }, resolve);
+    });
+    server.on('error', (error) => this.#log.error({ address: host, port, error: error.message }, 'listener failed'));
+    this.#listeners.push({ server, family });
+    for (const { address, password } of this.#sessions.values()) {
+      if (password !== undefined) this.#setPassword(address, undefined, password);
+    }
+    for (const { address, prefixLength, password } of this.#passwords)
+      this.#setPassword(address, prefixLength, password);
+  }
+
+  #accept(socket: net.Socket, listenerFamily: 4 | 6): void {
+    const text = socket.remoteAddress;
+    const address = text === undefined ? undefined : parseSocketAddress(text);
+    // Gone before we looked.
+    if (text === undefined || !address) {
+      socket.destroy();
+      return;
+    }
+    socket.on('error', () => undefined);
+    const interfaceName = scopeOf(text);
+    const session =
+      this.#sessions.get(peerKey(address, interfaceName)) ??
+      this.#sessions.get(peerKey(address, undefined)) ??
+      this.#dynamic(address, interfaceName);
+    if (!session) {
+      this.#refuse(socket, text);
+      return;
+    }
+    session.accept(socket, listenerFamily);
+  }
+
+  #dynamic(address: AddressBytes, interfaceName: string | undefined): AcceptingSession | undefined {
+    if (!this.#options.onUnknown) return undefined;
+    if (this.#pendingDynamic.size >= MAX_PENDING_DYNAMIC) {
+      for (const pending of this.#pendingDynamic) {
+        if (pending.established || pending.stopped) this.#pendingDynamic.delete(pending);
+      }
+      if (this.#pendingDynamic.size >= MAX_PENDING_DYNAMIC) return undefined;
+    }
+    const session = this.#options.onUnknown(address, interfaceName);
+    if (!session) return undefined;
+    this.#pendingDynamic.add(session);
+    this.register(session);
+    if (session.stopped) session.start();
+    return session;
+  }
+
+  #refuse(socket: net.Socket, address: string): void {
+    this.refusedConnections++;
+    this.#refusedSinceLog++;
+    // RFC 4486 §4: say so, then go; no memory is kept for strangers.
+    const rejected = {
+      code: NotificationCode.cease,
+      subcode: CeaseSubcode.connectionRejected,
+      data: new Uint8Array(0),
+    };
+    socket.end(encodeNotification(rejected), () => socket.destroy());
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#lastRefusalLogMs < REFUSAL_LOG_INTERVAL_MS) return;
+    this.#log.warn(
+      { address, refused: this.#refusedSinceLog },
+      'connection refused: no peer is configured for the address',
+    );
+    this.#lastRefusalLogMs = nowMs;
+    this.#refusedSinceLog = 0;
+  }
+
+  /** The key goes to the listeners that can see the address: an IPv6-only one never sees IPv4. */
+  #setPassword(address: AddressBytes, prefixLength: number | undefined, password: string | undefined): void {
+    for (const { server, family } of this.#listeners) {
+      if ((address.length === 4 ? 4 : 6) !== family) continue;
+      const fd = (server as unknown as { _handle: { fd: number } | null })._handle?.fd;
+      if (fd !== undefined && fd >= 0) setListenerPassword(fd, family, { address, prefixLength }, password);
+    }
+  }
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const where = `${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new Error(`cannot listen on ${where}: another program (another BGP daemon?) has the port`, {
+        cause: error,
+      });
+    case 'EACCES':
+      return new Error(
+        `cannot listen on ${where}: not permitted; run as root, give CAP_NET_BIND_SERVICE, or set another port`,
+        {
+          cause: error,
+        },
+      );
+    case 'EADDRNOTAVAIL':
+      return new Error(`cannot listen on ${where}: not an address of this host; correct \`listen\``, { cause: error });
+    default:
+      return new Error(`cannot listen on ${where}: ${error.message}`, { cause: error });
+  }
+}
