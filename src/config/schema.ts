@@ -205,6 +205,9 @@ export const PEER_OPTION_KEYS = {
   shutdown: key(boolean, 'live', 'false', 'Configured, but administratively down.'),
 } as const;
 
+/** A group has the options of a peer, and no address or group of its own. */
+export const GROUP_KEYS = PEER_OPTION_KEYS;
+
 const groupName = text(64);
 
 export const PEER_KEYS = {
@@ -251,7 +254,7 @@ export const ROOT_KEYS = {
     'What this node originates; each entry has one of the two keys.',
   ),
   clusterId: key(dottedQuad, 'sessions', 'the router id', 'Route reflector cluster (RFC 4456).'),
-  groups: key(named(map(PEER_OPTION_KEYS)), 'live', '{}', "Settings shared by peers; a peer's own keys win."),
+  groups: key(named(map(GROUP_KEYS)), 'live', '{}', "Settings shared by peers; a peer's own keys win."),
   peers: key(list(map(PEER_KEYS)), 'live', '[]', 'Configured peers.'),
   listenRanges: key(list(map(RANGE_KEYS)), 'live', '[]', 'Dynamic peers.'),
   fib: key(
