@@ -35,3 +35,39 @@ export {
   encodeRouteRefresh,
 } from './message/route-refresh.js';
 export { buildMessage, writeMessageHeader } from './message/header.js';
+export { type Nlri, decodeNlri, encodeNlri, nlriLength } from './nlri.js';
+export {
+  type AsPathSegment,
+  type PathAttributes,
+  type UnknownAttribute,
+  decodeAsPath,
+  decodeAttributes,
+  encodeAttributes,
+  asPathHops,
+} from './attributes.js';
+export {
+  type AsPathJson,
+  type LargeCommunity,
+  formatOrigin,
+  formatNextHop,
+  formatCommunity,
+  parseCommunity,
+  formatLargeCommunity,
+  parseLargeCommunity,
+  formatExtendedCommunity,
+  parseExtendedCommunity,
+  asPathToJson,
+  formatAsPath,
+  formatHex,
+} from './text.js';
+export { endOfRib, endOfRibFamily } from './end-of-rib.js';
+export {
+  type DecodedUpdate,
+  type EncodeUpdateContext,
+  type MpReach,
+  type MpUnreach,
+  type Update,
+  type UpdateContext,
+  decodeUpdate,
+  encodeUpdate,
+} from './message/update.js';
