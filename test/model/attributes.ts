@@ -23,6 +23,8 @@ export interface PathAttributes {
   readonly asPath: readonly Segment[];
   /** The global next hop; of the prefix's family. */
   readonly nextHop: string;
+  /** RFC 2545 §3: the same next hop's address on the link that the sender shares with us. */
+  readonly linkLocalNextHop?: string;
   readonly med?: number;
   readonly localPref?: number;
   readonly atomicAggregate?: true;

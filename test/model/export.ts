@@ -52,6 +52,8 @@ export function exported(path: Path, peer: Peer, speaker: { asn: number; cluster
   const source = path.peer;
   // RFC 4271 §5.1.3: unchanged to internal peers unless told otherwise, ourselves to external ones and for our own.
   if (becomesNextHop(path, peer)) out.nextHop = selfAddress(path, peer)!;
+  // RFC 2545 §3: only to a peer on the next hop's own link, which we never claim to know.
+  delete out.linkLocalNextHop;
   // RFC 4271 §5, §9: unrecognised transitive attributes are passed on with the Partial bit set.
   if (out.unknown) out.unknown = out.unknown.map((attribute) => ({ ...attribute, partial: true }));
   if (peer.type === 'external') {

@@ -48,13 +48,18 @@ export class Model {
    * (RFC 4724 §4.2: "MUST immediately remove all the stale routes from the peer").
    */
   establish(peer: Peer, { preserved = peer.families }: { preserved?: readonly Family[] } = {}): void {
-    this.#peers.set(peer.id, peer);
     this.#established.add(peer.id);
     for (const [key, path] of this.#table(peer.id)) {
       const family = familyOfPrefix(path.prefix);
       if (!preserved.includes(family) || !peer.families.includes(family)) this.#table(peer.id).delete(key);
-      else this.#table(peer.id).set(key, { ...path, peer });
     }
+    this.configure(peer);
+  }
+
+  /** Other policies, or another `nextHopSelf`: what was received is judged again, what was sent is corrected. */
+  configure(peer: Peer): void {
+    this.#peers.set(peer.id, peer);
+    for (const [key, path] of this.#table(peer.id)) this.#table(peer.id).set(key, { ...path, peer });
   }
 
   /** The session is gone, and what it told with it (RFC 4271 §6), or kept as stale (RFC 4724 §4.2). */
@@ -85,7 +90,14 @@ export class Model {
     this.#table(peerId).delete(pathKey(prefix, pathId));
   }
 
-  /** RFC 4724 §4.2: what the peer did not announce again is gone. Also when the restart time is over. */
+  /** RFC 7313 §4: the peer says everything again, as after a restart. */
+  beginRefresh(peerId: string, family: Family): void {
+    for (const [key, path] of this.#table(peerId)) {
+      if (familyOfPrefix(path.prefix) === family) this.#table(peerId).set(key, { ...path, stale: true });
+    }
+  }
+
+  /** RFC 4724 §4.2, RFC 7313 §4: what the peer did not announce again is gone. Also when the restart time is over. */
   endOfRib(peerId: string, family: Family): void {
     for (const [key, path] of this.#table(peerId)) {
       if (path.stale && familyOfPrefix(path.prefix) === family) this.#table(peerId).delete(key);

@@ -8,7 +8,10 @@ import { Model, type SpeakerIdentity } from './model.js';
 
 export type Operation =
   | { readonly op: 'establish'; readonly peer: Peer; readonly preserved?: readonly Family[] }
-  | { readonly op: 'down'; readonly peer: string; readonly keepStale?: boolean }
+  /** The same session, configured anew: policies and `nextHopSelf` may differ. */
+  | { readonly op: 'configure'; readonly peer: Peer }
+  /** `forget`: the peer leaves the configuration; it may come back as a new one. */
+  | { readonly op: 'down'; readonly peer: string; readonly keepStale?: boolean; readonly forget?: boolean }
   | {
       readonly op: 'announce';
       readonly peer: string;
@@ -17,7 +20,10 @@ export type Operation =
       readonly pathId?: number;
     }
   | { readonly op: 'withdraw'; readonly peer: string; readonly prefix: string; readonly pathId?: number }
+  | { readonly op: 'beginRefresh'; readonly peer: string; readonly family: Family }
   | { readonly op: 'endOfRib'; readonly peer: string; readonly family: Family }
+  /** The peer asks to be told everything again (RFC 2918). */
+  | { readonly op: 'askRefresh'; readonly peer: string; readonly family: Family }
   | { readonly op: 'originate'; readonly prefix: string }
   | { readonly op: 'unoriginate'; readonly prefix: string }
   /** Without a metric the next hop is unreachable. */
@@ -55,12 +61,18 @@ export class ModelUnderTest implements RibUnderTest {
     switch (operation.op) {
       case 'establish':
         return model.establish(operation.peer, operation.preserved ? { preserved: operation.preserved } : {});
+      case 'configure':
+        return model.configure(operation.peer);
       case 'down':
         return model.down(operation.peer, { keepStale: operation.keepStale ?? false });
       case 'announce':
         return model.announce(operation.peer, operation.prefix, operation.attributes, operation.pathId);
       case 'withdraw':
         return model.withdraw(operation.peer, operation.prefix, operation.pathId);
+      case 'beginRefresh':
+        return model.beginRefresh(operation.peer, operation.family);
+      case 'askRefresh':
+        return;
       case 'endOfRib':
         return model.endOfRib(operation.peer, operation.family);
       case 'originate':

@@ -90,12 +90,15 @@ const upWith = (name: PeerName, more: Partial<Peer>): Operation => ({
 });
 const reach = (address: string, metric = 0): Operation => ({ op: 'nextHop', address, metric });
 const lose = (address: string): Operation => ({ op: 'nextHop', address });
-/** `peer` says the prefix is reachable by itself, through these ASes. */
+/** `peer` says the prefix is reachable by itself, through these ASes. RFC 4271 §5: internal peers always say LOCAL_PREF. */
 const say = (peer: PeerName, asns: number[], more: Partial<PathAttributes> = {}, prefix = P): Operation => ({
   op: 'announce',
   peer,
   prefix,
-  attributes: attributes(asns, PEERS[peer].address, more),
+  attributes: attributes(asns, PEERS[peer].address, {
+    ...(PEERS[peer].type === 'internal' ? { localPref: 100 } : {}),
+    ...more,
+  }),
 });
 const everyone = Object.keys(PEERS) as PeerName[];
 const start: Operation[] = [...up(...everyone), ...everyone.map((name) => reach(PEERS[name].address))];
@@ -584,6 +587,19 @@ export const SCENARIOS: readonly Scenario[] = [
           unknown: [{ type: 200, partial: true, hex: 'c0ffee' }],
         }),
       },
+    },
+  },
+  {
+    name: 'a link-local next hop stays on its link',
+    rfc: 'RFC 2545 §3',
+    operations: [
+      ...start,
+      reach('2001:db8::1'),
+      say('e1', [65001], { nextHop: '2001:db8::1', linkLocalNextHop: 'fe80::1' }, P6),
+    ],
+    advertised: {
+      i1: { [P6]: attributes([65001], '2001:db8::1', { localPref: 100 }) },
+      e2: { [P6]: attributes([64512, 65001], '2001:db8::100') },
     },
   },
   {
