@@ -59,7 +59,11 @@ export interface FibRow {
   readonly family: Family;
   readonly prefix: AddressBytes;
   readonly length: number;
-  readonly nextHops: readonly { readonly via: AddressBytes | undefined; readonly interface: string | undefined; readonly weight: number }[];
+  readonly nextHops: readonly {
+    readonly via: AddressBytes | undefined;
+    readonly interface: string | undefined;
+    readonly weight: number;
+  }[];
   readonly status: number;
   readonly error: string | undefined;
 }

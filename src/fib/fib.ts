@@ -1,0 +1,184 @@
+/**
+ * The speaker's end of the kernel side: starts the worker thread, passes what is wanted, hands out what comes back.
+ *
+ * At most `MAX_BATCHES` submissions are under way; more are the speaker's to keep (it holds the state anyway), so
+ * memory stays bounded by the table.
+ */
+import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import type { AddressBytes, Family } from 'bgp-parse';
+import { closeSocket, createWakeup, wake } from 'netlink';
+import type { FibSettings } from '../config/settings.js';
+import type { Log } from '../support/log.js';
+import type { Counts, FromWorker, RowCursor, ToWorker, WorkerStart } from './messages.js';
+import type { FibEvents, FibPort, FibRow, KernelState } from './port.js';
+
+const MAX_BATCHES = 8;
+const ROWS_PER_CHUNK = 1024;
+
+export interface FibOptions {
+  /** Follow interfaces and next hops, never write a route (`fib.enabled: false`). */
+  readonly watchOnly?: boolean;
+  /** Octets for the kernel's notifications; only tests make it small. */
+  readonly receiveBuffer?: number;
+}
+
+type RowsAnswer = Extract<FromWorker, { type: 'rows' }>;
+
+export class Fib implements FibPort {
+  readonly #settings: FibSettings & FibOptions;
+  readonly #events: FibEvents;
+  readonly #log: Log;
+  readonly #rowRequests = new Map<number, { resolve: (answer: RowsAnswer) => void; reject: (error: Error) => void }>();
+  #port: MessagePort | undefined;
+  #worker: Worker | undefined;
+  #wakeFd = -1;
+  #exited: Promise<void> = Promise.resolve();
+  #underWay = 0;
+  #nextRequest = 1;
+  #counts: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
+  #stopping = false;
+
+  constructor(settings: FibSettings & FibOptions, events: FibEvents, log: Log) {
+    this.#settings = settings;
+    this.#events = events;
+    this.#log = log;
+  }
+
+  /** Rejects when the worker cannot open its sockets or read the kernel. */
+  start(): Promise<KernelState> {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    this.#wakeFd = createWakeup();
+    const { table, protocol, metric, enabled, watchOnly = !enabled, receiveBuffer } = this.#settings;
+    const workerData: WorkerStart = {
+      settings: { table, protocol, metric, watchOnly },
+      port: port2,
+      wakeFd: this.#wakeFd,
+      receiveBuffer,
+    };
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      name: 'fib',
+      workerData,
+      transferList: [port2],
+      // Tables are typed arrays outside the heap; what is left is small.
+      resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 256 },
+    });
+    this.#worker = worker;
+    return new Promise((resolve, reject) => {
+      let failure: Error | undefined;
+      let ready = false;
+      worker.on('error', (error) => (failure = error));
+      this.#exited = new Promise((exited) => {
+        worker.on('exit', () => {
+          closeSocket(this.#wakeFd);
+          this.#wakeFd = -1;
+          port1.close();
+          this.#port = undefined;
+          exited();
+          const error = new Error(`the FIB thread ended: ${failure?.message ?? 'without an error'}; restart tortied`);
+          for (const request of this.#rowRequests.values()) request.reject(error);
+          this.#rowRequests.clear();
+          if (!ready) reject(failure ?? error);
+          else if (!this.#stopping) this.#events.fatal(error);
+        });
+      });
+      port1.on('message', (message: FromWorker) => {
+        if (message.type !== 'ready') {
+          this.#receive(message);
+          return;
+        }
+        ready = true;
+        this.#counts = message.counts;
+        resolve(message.state);
+      });
+    });
+  }
+
+  trackNextHop(id: number, address: AddressBytes, interfaceName?: string): void {
+    this.#tell({ type: 'track', id, address, ...(interfaceName === undefined ? {} : { interfaceName }) });
+  }
+
+  forgetNextHop(id: number): void {
+    this.#tell({ type: 'forget', id });
+  }
+
+  get canSubmit(): boolean {
+    return this.#underWay < MAX_BATCHES && this.#port !== undefined;
+  }
+
+  submit(family: Family, records: Uint32Array, count: number): void {
+    this.#underWay++;
+    this.#tell({ type: 'submit', family, records, count }, [records.buffer as ArrayBuffer]);
+  }
+
+  sweepStale(): void {
+    this.#tell({ type: 'sweep' });
+  }
+
+  /** Every route of ours, wanted or installed. The table may change while it is read; a row is never torn. */
+  async *rows(): AsyncIterable<FibRow> {
+    let cursor: RowCursor | undefined = { table: 0, row: 0 };
+    while (cursor && this.#port) {
+      const answer: RowsAnswer = await this.#askRows(cursor);
+      yield* answer.rows;
+      cursor = answer.next;
+    }
+  }
+
+  /** As of the worker's last report; `repaired` counts the routes put back since the start. */
+  counts(): Counts {
+    return this.#counts;
+  }
+
+  async stop(keepRoutes: boolean): Promise<void> {
+    this.#stopping = true;
+    this.#tell({ type: 'stop', keepRoutes });
+    await this.#exited;
+  }
+
+  #askRows(cursor: RowCursor): Promise<RowsAnswer> {
+    const request = this.#nextRequest++;
+    return new Promise((resolve, reject) => {
+      this.#rowRequests.set(request, { resolve, reject });
+      this.#tell({ type: 'rows', request, cursor, max: ROWS_PER_CHUNK });
+    });
+  }
+
+  #tell(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    if (!this.#port) return;
+    this.#port.postMessage(message, transfer);
+    wake(this.#wakeFd);
+  }
+
+  #receive(message: Exclude<FromWorker, { type: 'ready' }>): void {
+    switch (message.type) {
+      case 'status':
+        this.#events.statusChanged(message.family, message.pairs, message.count);
+        break;
+      case 'absorbed':
+        if (this.#underWay-- === MAX_BATCHES) this.#events.room();
+        break;
+      case 'nextHops':
+        this.#events.nextHopsChanged(message.changes);
+        break;
+      case 'kernel':
+        this.#events.kernelChanged(message.state);
+        break;
+      case 'counts':
+        this.#counts = message.counts;
+        break;
+      case 'rows':
+        this.#rowRequests.get(message.request)?.resolve(message);
+        this.#rowRequests.delete(message.request);
+        break;
+      case 'log':
+        this.#log[message.level](message.fields, message.text);
+        break;
+      case 'fatal':
+        this.#events.fatal(new Error(message.text));
+        break;
+      case 'stopped':
+        break;
+    }
+  }
+}

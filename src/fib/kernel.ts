@@ -1,0 +1,39 @@
+/**
+ * What the FIB needs of the kernel: whole readings, a stream of changes that may overrun, and batches of route changes
+ * with a verdict per route. `netlink-kernel.ts` is the real one; tests bring their own.
+ */
+import type { AddressMessage, LinkMessage, RouteMessage } from 'netlink';
+
+export type { AddressMessage, LinkMessage, RouteMessage };
+
+/** Told by readings and by the stream alike. Messages are valid only during the call. */
+export interface KernelListener {
+  link(link: LinkMessage, deleted: boolean): void;
+  address(address: AddressMessage, deleted: boolean): void;
+  /** `replaced`: it took the place of another route with the same prefix and metric, which is gone without a word. */
+  route(route: RouteMessage, deleted: boolean, replaced: boolean): void;
+}
+
+/**
+ * `add` never replaces: EEXIST when a route of the same prefix and metric is there. `replace` takes the place of the
+ * one that is there: ENOENT or ESRCH when there is none. `remove` removes only routes of the message's own protocol
+ * and metric: ESRCH when there is none.
+ */
+export const KernelOperation = { add: 1, replace: 2, remove: 3 } as const;
+export type KernelOperation = (typeof KernelOperation)[keyof typeof KernelOperation];
+
+export interface Kernel {
+  /** All links, then all addresses. */
+  readNetwork(listener: KernelListener): void;
+  /** All routes of both families and all tables; false = changes kept interrupting, the reading may miss some. */
+  readRoutes(listener: KernelListener): boolean;
+  /** Changes that others made since the last call, a bounded number; 'overrun' = some are lost, read everything. */
+  receive(listener: KernelListener): 'empty' | 'messages' | 'overrun';
+  /** Forgets changes not received yet (before a whole reading). */
+  discard(): void;
+  /** Adds to the batch; the message is copied. Returns its position in the batch. */
+  queue(operation: KernelOperation, route: RouteMessage): number;
+  /** Carries the batch out. `onError` tells what was refused, positive errno; 'overrun' = some refusals are lost. */
+  commit(onError: (position: number, errno: number) => void): 'done' | 'overrun';
+  close(): void;
+}

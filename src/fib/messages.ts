@@ -1,0 +1,53 @@
+/** What the main thread and the FIB worker say to each other. Arrays are transferred, not copied. */
+import type { Family } from 'bgp-parse';
+import type { MessagePort } from 'node:worker_threads';
+import type { FibRow, KernelState, NextHopState } from './port.js';
+import type { SyncerSettings } from './syncer.js';
+
+export interface RowCursor {
+  readonly table: number;
+  readonly row: number;
+}
+
+export interface Counts {
+  readonly installed: number;
+  readonly pending: number;
+  readonly failed: number;
+  /** Routes put back since the start. */
+  readonly repaired: number;
+}
+
+export interface WorkerStart {
+  readonly settings: SyncerSettings;
+  readonly port: MessagePort;
+  /** Readable when something has been said to the worker. */
+  readonly wakeFd: number;
+  /** Octets; undefined = default. */
+  readonly receiveBuffer: number | undefined;
+}
+
+export type ToWorker =
+  | { readonly type: 'track'; readonly id: number; readonly address: Uint8Array; readonly interfaceName?: string }
+  | { readonly type: 'forget'; readonly id: number }
+  | { readonly type: 'submit'; readonly family: Family; readonly records: Uint32Array; readonly count: number }
+  | { readonly type: 'sweep' }
+  | { readonly type: 'rows'; readonly request: number; readonly cursor: RowCursor; readonly max: number }
+  | { readonly type: 'stop'; readonly keepRoutes: boolean };
+
+export type FromWorker =
+  | { readonly type: 'ready'; readonly state: KernelState; readonly counts: Counts }
+  | { readonly type: 'kernel'; readonly state: KernelState }
+  | { readonly type: 'nextHops'; readonly changes: readonly NextHopState[] }
+  | { readonly type: 'status'; readonly family: Family; readonly pairs: Uint32Array; readonly count: number }
+  | { readonly type: 'counts'; readonly counts: Counts }
+  /** A submitted batch has been taken in. */
+  | { readonly type: 'absorbed' }
+  | {
+      readonly type: 'rows';
+      readonly request: number;
+      readonly rows: readonly FibRow[];
+      readonly next: RowCursor | undefined;
+    }
+  | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn'; readonly fields: object; readonly text: string }
+  | { readonly type: 'fatal'; readonly text: string }
+  | { readonly type: 'stopped' };

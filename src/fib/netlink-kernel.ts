@@ -1,0 +1,123 @@
+/**
+ * The kernel over rtnetlink: one socket for requests, one for notifications that does not hear our own echo (a burst
+ * of our own changes must not overrun it).
+ */
+import * as nl from 'netlink';
+import { KernelOperation, type Kernel, type KernelListener, type RouteMessage } from './kernel.js';
+
+const GROUPS = [
+  nl.RTNLGRP_LINK,
+  nl.RTNLGRP_IPV4_IFADDR,
+  nl.RTNLGRP_IPV6_IFADDR,
+  nl.RTNLGRP_IPV4_ROUTE,
+  nl.RTNLGRP_IPV6_ROUTE,
+];
+const REQUEST_FLAGS = {
+  [KernelOperation.add]: nl.NLM_F_CREATE | nl.NLM_F_EXCL,
+  [KernelOperation.replace]: nl.NLM_F_REPLACE,
+  [KernelOperation.remove]: 0,
+} as const;
+
+export class NetlinkKernel implements Kernel {
+  /** Readable when `receive` has something. */
+  readonly monitorFd: number;
+  readonly #requests: nl.NetlinkSocket;
+  readonly #monitor: nl.NetlinkSocket;
+  readonly #batch = new nl.MessageWriter();
+  readonly #route = new nl.RouteMessage();
+  #batchLength = 0;
+  #firstSequence = 0;
+  #lastSequence = 0;
+
+  /** `receiveBuffer` in octets, of the notifications. Listening begins here, so that a reading misses nothing. */
+  constructor(receiveBuffer?: number) {
+    this.#requests = nl.NetlinkSocket.open();
+    this.#monitor = nl.NetlinkSocket.open({
+      groups: GROUPS,
+      ignorePortId: this.#requests.portId,
+      ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
+    });
+    this.monitorFd = this.#monitor.fd;
+  }
+
+  readNetwork(listener: KernelListener): void {
+    this.#requests.dump('reading links', nl.encodeLinkDump, (reader) => this.#dispatch(reader, listener));
+    this.#requests.dump(
+      'reading addresses',
+      (writer, sequence) => nl.encodeAddressDump(writer, sequence, nl.AF_UNSPEC),
+      (reader) => this.#dispatch(reader, listener),
+    );
+  }
+
+  readRoutes(listener: KernelListener): boolean {
+    let complete = true;
+    for (const family of [nl.AF_INET, nl.AF_INET6]) {
+      const consistent = this.#requests.dump(
+        'reading routes',
+        (writer, sequence) => nl.encodeRouteDump(writer, sequence, family),
+        (reader) => this.#dispatch(reader, listener),
+      );
+      complete &&= consistent;
+    }
+    return complete;
+  }
+
+  receive(listener: KernelListener): 'empty' | 'messages' | 'overrun' {
+    return this.#monitor.receive((reader) => this.#dispatch(reader, listener));
+  }
+
+  discard(): void {
+    this.#monitor.discard();
+  }
+
+  queue(operation: KernelOperation, route: RouteMessage): number {
+    const sequence = this.#requests.nextSequence();
+    if (this.#batchLength === 0) this.#firstSequence = sequence;
+    this.#lastSequence = sequence;
+    const type = operation === KernelOperation.remove ? nl.RTM_DELROUTE : nl.RTM_NEWROUTE;
+    nl.encodeRoute(this.#batch, type, REQUEST_FLAGS[operation], sequence, route);
+    return this.#batchLength++;
+  }
+
+  commit(onError: (position: number, errno: number) => void): 'done' | 'overrun' {
+    if (this.#batchLength === 0) return 'done';
+    const first = this.#firstSequence;
+    try {
+      return this.#requests.batch(this.#batch, this.#lastSequence, (sequence, errno) => {
+        onError((sequence - first) >>> 0, errno);
+      });
+    } finally {
+      this.#batch.clear();
+      this.#batchLength = 0;
+    }
+  }
+
+  close(): void {
+    this.#requests.close();
+    this.#monitor.close();
+  }
+
+  #dispatch(reader: nl.MessageReader, listener: KernelListener): void {
+    switch (reader.type) {
+      case nl.RTM_NEWROUTE:
+      case nl.RTM_DELROUTE: {
+        const deleted = reader.type === nl.RTM_DELROUTE;
+        const replaced = !deleted && (reader.flags & nl.NLM_F_REPLACE) !== 0;
+        nl.decodeRoute(reader, this.#route);
+        if (!(this.#route.flags & nl.RTM_F_CLONED)) listener.route(this.#route, deleted, replaced);
+        break;
+      }
+      case nl.RTM_NEWLINK:
+      case nl.RTM_DELLINK: {
+        const link = nl.decodeLink(reader);
+        // Messages of other families (AF_BRIDGE) speak of a port of the interface, not of the interface.
+        if (link.family === nl.AF_UNSPEC) listener.link(link, reader.type === nl.RTM_DELLINK);
+        break;
+      }
+      case nl.RTM_NEWADDR:
+      case nl.RTM_DELADDR:
+        listener.address(nl.decodeAddress(reader), reader.type === nl.RTM_DELADDR);
+        break;
+    }
+  }
+}

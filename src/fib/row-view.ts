@@ -1,0 +1,75 @@
+/** Rows as people see them. Cold: only `show fib` and logs read it. */
+import { formatAddress, formatPrefix } from 'bgp-parse';
+import { errnoName } from 'netlink';
+import type { FamilyTable } from './family-table.js';
+import type { FibRow } from './port.js';
+import { Reason } from './reconcile.js';
+import type { Syncer } from './syncer.js';
+
+const RTPROT_KERNEL = 2;
+/** /etc/iproute2/rt_protos as iproute2 ships it. */
+const protocolNames: Readonly<Record<number, string>> = {
+  ...{ 1: 'redirect', 2: 'kernel', 3: 'boot', 4: 'static', 8: 'gated', 9: 'ra', 10: 'mrt', 11: 'zebra', 12: 'bird' },
+  ...{ 13: 'dnrouted', 14: 'xorp', 15: 'ntk', 16: 'dhcp', 17: 'mrouted', 18: 'keepalived', 42: 'babel' },
+  ...{ 186: 'bgp', 187: 'isis', 188: 'ospf', 189: 'rip', 192: 'eigrp' },
+};
+
+export function prefixText(table: FamilyTable, row: number): string {
+  const bytes = new Uint8Array(table.rows.words * 4);
+  table.storeAddress(row, bytes);
+  return formatPrefix({ bytes, length: table.rows.length[row]! });
+}
+
+export function describeRow(syncer: Syncer, index: number, row: number): FibRow {
+  const table = syncer.tables[index]!;
+  const { rows } = table;
+  const prefix = new Uint8Array(rows.words * 4);
+  table.storeAddress(row, prefix);
+  return {
+    family: table.family,
+    prefix,
+    length: rows.length[row]!,
+    nextHops: nextHops(syncer, table, row),
+    status: rows.status[row]!,
+    error: errorText(syncer, table, row),
+  };
+}
+
+function nextHops(syncer: Syncer, table: FamilyTable, row: number): FibRow['nextHops'] {
+  const { installed, nextHop } = table.rows;
+  const wanted = syncer.resolver.get(nextHop[row]!);
+  const gateway = syncer.gateways.get(installed[row]! || (wanted?.gateway ?? 0));
+  if (!gateway) return wanted ? [{ via: wanted.address, interface: wanted.interfaceName, weight: 1 }] : [];
+  const via = gateway.family === 0 ? undefined : gateway.bytes.slice(0, gateway.family === 2 ? 4 : 16);
+  return [{ via, interface: syncer.network.linkByIndex(gateway.interfaceIndex)?.name, weight: 1 }];
+}
+
+function errorText(syncer: Syncer, table: FamilyTable, row: number): string | undefined {
+  const { rows } = table;
+  switch (rows.reason[row]) {
+    case Reason.blocked:
+      return `blocked by ${blockerText(syncer, table, row)}`;
+    case Reason.unreachable: {
+      const nextHop = syncer.resolver.get(rows.nextHop[row]!);
+      if (!nextHop) return 'next hop is not known any more';
+      const detail = nextHop.resolvable ? 'an IPv6 route needs an IPv6 next hop' : nextHop.detail;
+      return `next hop ${formatAddress(nextHop.address)} is not reachable: ${detail}`;
+    }
+    case Reason.errno:
+      return errnoName(rows.errno[row]!);
+    default:
+      return undefined;
+  }
+}
+
+/** In the words of `ip route`. */
+function blockerText(syncer: Syncer, table: FamilyTable, row: number): string {
+  const { foreign } = table;
+  const at = table.blocker(row, syncer.settings.table);
+  if (at < 0) return 'another route';
+  const protocol = foreign.protocol[at]!;
+  const name = protocolNames[protocol] ?? String(protocol);
+  const device = syncer.network.linkByIndex(syncer.gateways.get(foreign.gateway[at]!)?.interfaceIndex ?? 0)?.name;
+  if (protocol === RTPROT_KERNEL && device !== undefined) return `proto ${name} dev ${device}`;
+  return `proto ${name} metric ${foreign.priority[at]!}`;
+}

@@ -1,0 +1,135 @@
+/**
+ * The FIB thread: one loop that waits in `poll` for the kernel or the main thread, then works in slices.
+ *
+ * Messages are taken with `receiveMessageOnPort`, so nothing the loop does is ever later than one slice (256 route
+ * changes). Submissions wait while there is enough work; what else the main thread says goes first.
+ */
+import { workerData, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { RouteMessage, clearWakeup, pollReadable } from 'netlink';
+import type { Counts, FromWorker, ToWorker, WorkerStart } from './messages.js';
+import { NetlinkKernel } from './netlink-kernel.js';
+import { FibStatus } from './port.js';
+import { Syncer, type SyncerEvents } from './syncer.js';
+
+/** Rows waiting above which no further submission is taken in. */
+const ENOUGH_PENDING = 65536;
+/** Longest wait, so that a process that ends without `stop` is not held up for longer. */
+const MAX_WAIT_MS = 250;
+
+type Submission = Extract<ToWorker, { type: 'submit' | 'sweep' }>;
+
+class FibWorker implements SyncerEvents {
+  readonly #port: MessagePort;
+  readonly #wakeFd: number;
+  readonly #kernel: NetlinkKernel;
+  readonly #syncer: Syncer;
+  readonly #submissions: Submission[] = [];
+  #stop: { keepRoutes: boolean } | undefined;
+  #told: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
+
+  constructor(start: WorkerStart) {
+    this.#port = start.port;
+    this.#wakeFd = start.wakeFd;
+    this.#kernel = new NetlinkKernel(start.receiveBuffer);
+    this.#syncer = new Syncer(start.settings, this.#kernel, this, () => performance.now(), new RouteMessage());
+  }
+
+  run(): void {
+    const state = this.#syncer.start();
+    this.#told = this.#counts();
+    this.#tell({ type: 'ready', state, counts: this.#told });
+    this.#turn();
+  }
+
+  #turn(): void {
+    this.#hear();
+    if (this.#stop) {
+      if (!this.#stop.keepRoutes) this.#syncer.removeAll();
+      this.#kernel.close();
+      this.#tell({ type: 'stopped' });
+      this.#port.close();
+      return;
+    }
+    while (this.#submissions.length && this.#syncer.pending < ENOUGH_PENDING) this.#absorb(this.#submissions.shift()!);
+    const waitMs = this.#syncer.step();
+    this.#tellCounts();
+    if (waitMs > 0) {
+      pollReadable([this.#wakeFd, this.#kernel.monitorFd], Math.ceil(Math.min(waitMs, MAX_WAIT_MS)));
+    }
+    // Through the event loop, so that the thread can be ended and its garbage is finalized.
+    setImmediate(() => this.#turn());
+  }
+
+  #hear(): void {
+    clearWakeup(this.#wakeFd);
+    for (;;) {
+      const received = receiveMessageOnPort(this.#port) as { message: ToWorker } | undefined;
+      if (!received) return;
+      const { message } = received;
+      switch (message.type) {
+        case 'submit':
+        case 'sweep':
+          this.#submissions.push(message);
+          break;
+        case 'track':
+          this.#syncer.trackNextHop(message.id, message.address, message.interfaceName);
+          break;
+        case 'forget':
+          this.#syncer.forgetNextHop(message.id);
+          break;
+        case 'rows':
+          this.#tell({ type: 'rows', request: message.request, ...this.#syncer.rows(message.cursor, message.max) });
+          break;
+        case 'stop':
+          this.#stop = message;
+          break;
+      }
+    }
+  }
+
+  #absorb(submission: Submission): void {
+    if (submission.type === 'sweep') {
+      this.#syncer.sweepStale();
+      return;
+    }
+    this.#syncer.submit(submission.family, submission.records, submission.count);
+    this.#tell({ type: 'absorbed' });
+  }
+
+  #counts(): Counts {
+    const { counts, repaired } = this.#syncer;
+    return {
+      installed: counts[FibStatus.installed]!,
+      pending: counts[FibStatus.pending]!,
+      failed: counts[FibStatus.failed]!,
+      repaired,
+    };
+  }
+
+  #tellCounts(): void {
+    const now = this.#counts();
+    const { installed, pending, failed, repaired } = this.#told;
+    const same = now.installed === installed && now.pending === pending && now.failed === failed;
+    if (same && now.repaired === repaired) return;
+    this.#told = now;
+    this.#tell({ type: 'counts', counts: now });
+  }
+
+  #tell(message: FromWorker, transfer: ArrayBuffer[] = []): void {
+    this.#port.postMessage(message, transfer);
+  }
+
+  // What the syncer tells.
+
+  kernelChanged: SyncerEvents['kernelChanged'] = (state) => this.#tell({ type: 'kernel', state });
+  nextHopsChanged: SyncerEvents['nextHopsChanged'] = (changes) => {
+    const plain = changes.map(({ id, resolvable, metric, detail }) => ({ id, resolvable, metric, detail }));
+    this.#tell({ type: 'nextHops', changes: plain });
+  };
+  statusChanged: SyncerEvents['statusChanged'] = (family, pairs, count) =>
+    this.#tell({ type: 'status', family, pairs, count }, [pairs.buffer as ArrayBuffer]);
+  log: SyncerEvents['log'] = (level, fields, text) => this.#tell({ type: 'log', level, fields, text });
+  fatal: SyncerEvents['fatal'] = (text) => this.#tell({ type: 'fatal', text });
+}
+
+new FibWorker(workerData as WorkerStart).run();
