@@ -1,0 +1,236 @@
+/**
+ * Who may import whom (DESIGN: a graph without cycles), and which parts of Node only some files may touch. Reads the
+ * sources, not the compiled files; `import type` counts like any other import except where the table says "types".
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+interface Import {
+  readonly from: string;
+  readonly types: boolean;
+  /** Imports nothing but `isIP`, `isIPv4`, `isIPv6`: text, not sockets. */
+  readonly onlyText: boolean;
+}
+
+interface Source {
+  readonly path: string;
+  /** Without comments and the text of strings. */
+  readonly code: string;
+  readonly imports: readonly Import[];
+}
+
+/**
+ * Module of each path (the first prefix that fits), and what it may import: other modules, packages, node built-ins
+ * (`node` = all of them). `name (types)` = only with `import type`.
+ */
+const TABLE: { readonly module: string; readonly path: string; readonly may: readonly string[] }[] = [
+  { module: 'bgp', path: 'bgp/src/', may: [] },
+  { module: 'netlink', path: 'netlink/src/', may: ['koffi', 'node'] },
+  { module: 'support', path: 'src/support/', may: ['bgp', 'node:fs', 'node:os', 'node:util'] },
+  { module: 'config', path: 'src/config/', may: ['bgp', 'support', 'zod/v3', 'yaml', 'node:fs', 'node:fs/promises'] },
+  { module: 'rib', path: 'src/rib/', may: ['bgp', 'support'] },
+  { module: 'policy', path: 'src/policy/', may: ['bgp', 'support', 'rib'] },
+  { module: 'export', path: 'src/export/', may: ['bgp', 'rib', 'policy', 'session (types)', 'support'] },
+  { module: 'session', path: 'src/session/', may: ['bgp', 'support', 'config (types)', 'netlink', 'node:net'] },
+  {
+    module: 'fib',
+    path: 'src/fib/',
+    may: ['netlink', 'rib', 'bgp', 'support', 'node:worker_threads', 'node:url'],
+  },
+  {
+    module: 'control',
+    path: 'src/control/',
+    may: ['bgp', 'support', 'rib (types)', 'ws', 'node:http', 'node:fs/promises', 'node:path', 'node:stream'],
+  },
+  {
+    module: 'cli',
+    path: 'src/cli/',
+    may: ['bgp', 'config', 'control (types)', 'support', 'commander', 'ws', 'node:http'],
+  },
+  { module: 'lab', path: 'src/lab/', may: ['netlink', 'support', 'bgp', 'yaml', 'node'] },
+  { module: 'bgpctl', path: 'src/bgpctl.ts', may: ['cli', 'lab', 'support'] },
+  {
+    module: 'daemon',
+    path: 'src/daemon',
+    may: ['daemon', 'speaker', 'control', 'config', 'support', 'pino', 'commander'],
+  },
+  // speaker.ts and what it is made of: the only place that sees every stage.
+  {
+    module: 'speaker',
+    path: 'src/',
+    may: [
+      'session',
+      'rib',
+      'policy',
+      'export',
+      'fib',
+      'config',
+      'control (types)',
+      'support',
+      'bgp',
+      'node:os',
+      'node:crypto',
+    ],
+  },
+];
+
+const PACKAGES: { readonly [name: string]: string } = { 'bgp-parse': 'bgp', netlink: 'netlink' };
+
+/** Files that are programs of their own: they may use `process`. */
+const ENTRY_POINTS = /^src\/(daemon|bgpctl|daemon-log|config\/generate-docs)\.ts$|^src\/lab\//;
+
+function readSources(folder: string): Source[] {
+  return readdirSync(root + folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return readSources(path);
+    return path.endsWith('.ts') ? [readSource(path)] : [];
+  });
+}
+
+function readSource(path: string): Source {
+  const text = readFileSync(root + path, 'utf8').replaceAll(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
+  const imports: Import[] = [];
+  for (const [, type, names, from] of text.matchAll(
+    /^(?:import|export)\s+(type\s+)?([^;'"]*?)\s*from\s+['"]([^'"]+)['"]/gm,
+  )) {
+    const listed = /^\{(.*)\}$/s
+      .exec(names!)?.[1]!
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '');
+    const types = type !== undefined || (listed?.every((name) => name.startsWith('type ')) ?? false);
+    imports.push({ from: from!, types, onlyText: listed?.every((name) => /^isIP(v[46])?$/.test(name)) ?? false });
+  }
+  for (const [, from] of text.matchAll(/(?:^import\s+|\bimport\(\s*)['"]([^'"]+)['"]/gm))
+    imports.push({ from: from!, types: false, onlyText: false });
+  const code = text.replaceAll(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g, "''");
+  return { path, code, imports };
+}
+
+const sources = ['bgp/src', 'netlink/src', 'src'].flatMap(readSources);
+
+function moduleOf(path: string): (typeof TABLE)[number] {
+  return TABLE.find((row) => path.startsWith(row.path))!;
+}
+
+/** A file of this repository, a package or a built-in. */
+function target(source: Source, from: string): string {
+  return from.startsWith('.') ? normalize(join(dirname(source.path), from)).replace(/\.js$/, '.ts') : from;
+}
+
+function isAllowed(may: readonly string[], name: string, types: boolean): boolean {
+  return may.includes(name) || (types && may.includes(`${name} (types)`));
+}
+
+t.test('the scanner sees imports', (t) => {
+  t.ok(sources.length > 50, `${sources.length} files`);
+  const speaker = sources.find((source) => source.path === 'src/speaker.ts')!;
+  t.ok(speaker.imports.some(({ from, types }) => from === './config/settings.js' && types));
+  const daemon = sources.find((source) => source.path === 'src/daemon.ts')!;
+  t.ok(
+    daemon.imports.some(({ from, types }) => from === './speaker.js' && !types),
+    'dynamic ones, too',
+  );
+  for (const source of sources) {
+    const count = source.code.match(/^import /gm)?.length ?? 0;
+    t.ok(source.imports.length >= count, `${source.path}: all ${count} were understood`);
+  }
+  t.end();
+});
+
+t.test('every import is in the table', (t) => {
+  for (const source of sources) {
+    const { module, may } = moduleOf(source.path);
+    for (const { from, types } of source.imports) {
+      const to = target(source, from);
+      const name = from.startsWith('.') ? moduleOf(to).module : (PACKAGES[from] ?? from);
+      const isNode = name.startsWith('node:') || builtinModules.includes(name);
+      const good = name === module || isAllowed(may, name, types) || (isNode && may.includes('node'));
+      if (!good) t.fail(`${source.path} (${module}) may not import ${from}${types ? ' (types)' : ''}`);
+    }
+  }
+  t.end();
+});
+
+t.test('the table itself has no cycle', (t) => {
+  const done = new Set<string>();
+  const visit = (module: string, trail: readonly string[]): void => {
+    if (trail.includes(module)) t.fail(`cycle: ${[...trail, module].join(' → ')}`);
+    if (trail.includes(module) || done.has(module)) return;
+    const row = TABLE.find((candidate) => candidate.module === module);
+    for (const name of row?.may ?? []) {
+      const next = name.replace(' (types)', '');
+      if (next !== module) visit(next, [...trail, module]);
+    }
+    done.add(module);
+  };
+  for (const { module } of TABLE) visit(module, []);
+  t.end();
+});
+
+t.test('no file needs itself', (t) => {
+  const byPath = new Map(sources.map((source) => [source.path, source]));
+  const done = new Set<string>();
+  const visit = (source: Source, trail: readonly string[]): void => {
+    if (trail.includes(source.path))
+      t.fail(`cycle: ${[...trail.slice(trail.indexOf(source.path)), source.path].join(' → ')}`);
+    if (trail.includes(source.path) || done.has(source.path)) return;
+    // Types are gone when the program runs.
+    for (const { from, types } of source.imports) {
+      const next = types ? undefined : byPath.get(target(source, from));
+      if (next) visit(next, [...trail, source.path]);
+    }
+    done.add(source.path);
+  };
+  for (const source of sources) visit(source, []);
+  t.end();
+});
+
+t.test('parts of Node', (t) => {
+  const rules: { what: string; found: (source: Source) => boolean; only: RegExp }[] = [
+    {
+      what: 'TCP (node:net)',
+      found: ({ imports }) => imports.some(({ from, onlyText }) => /^(node:)?net$/.test(from) && !onlyText),
+      only: /^src\/session\//,
+    },
+    {
+      what: 'TCP options (netlink) in a session',
+      found: ({ path, imports }) => path.startsWith('src/session/') && imports.some(({ from }) => from === 'netlink'),
+      only: /^src\/session\/sockopt\.ts$/,
+    },
+    {
+      what: 'worker threads',
+      found: ({ imports }) => imports.some(({ from }) => /^(node:)?worker_threads$/.test(from)),
+      only: /^src\/fib\//,
+    },
+    {
+      what: 'process',
+      found: ({ code, imports }) =>
+        /(?<![.\w])process\s*[.[]/.test(code) || imports.some(({ from }) => /^(node:)?process$/.test(from)),
+      only: ENTRY_POINTS,
+    },
+    {
+      what: 'clocks and timers',
+      found: ({ code, imports }) =>
+        /(?<![.\w])(setTimeout|setInterval|setImmediate|performance\.now|Date\.now|new Date\(\))/.test(code) ||
+        imports.some(({ from }) => /^(node:)?timers/.test(from)),
+      only: /^src\/support\/clock\.ts$|^src\/(lab|daemon)|^netlink\/src\/icmp\.ts$/,
+    },
+    {
+      what: 'files',
+      found: ({ imports }) => imports.some(({ from }) => /^(node:)?fs(\/promises)?$/.test(from)),
+      only: /^src\/(config\/(load|generate-docs)|support\/\w[\w-]*|control\/server|lab\/.*)\.ts$|^netlink\//,
+    },
+  ];
+  for (const { what, found, only } of rules) {
+    const users = sources.filter(found);
+    t.ok(users.length > 0 || what === 'worker threads', `${what}: the rule finds users at all`);
+    for (const { path } of users) if (!only.test(path)) t.fail(`${path} may not use ${what}`);
+  }
+  t.end();
+});
