@@ -21,6 +21,8 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       // `!` is how an index that was checked is said under noUncheckedIndexedAccess.
       '@typescript-eslint/no-non-null-assertion': 'off',
+      // A field may be there only to hold a reference.
+      'no-unused-private-class-members': 'off',
       eqeqeq: 'error',
       // Octets are what this program is about.
       'no-control-regex': 'off',
