@@ -133,7 +133,9 @@ export class Attempt implements ConnectionHandler, Timed {
     const ended = result.state === 'Idle' || result.state === 'Active';
     const retried = from === 'Connect' && event.type === 'ConnectRetryTimerExpires';
     const ending: Ending | undefined =
-      retried || (ended && from !== 'Idle' && from !== result.state) ? { from, ...endReason(text, notification, received) } : undefined;
+      retried || (ended && from !== 'Idle' && from !== result.state)
+        ? { from, ...endReason(text, notification, received) }
+        : undefined;
     let damp = false;
     for (const action of result.actions) {
       switch (action) {

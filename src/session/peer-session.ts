@@ -213,6 +213,10 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     return this.#options.peer.password;
   }
 
+  get ttlSecurity(): boolean {
+    return this.#options.peer.ttlSecurityHops !== undefined;
+  }
+
   accept(socket: net.Socket, listenerFamily: 4 | 6): void {
     // The peer's own earlier connection: it would not open another if that one still lived.
     for (const attempt of [this.#primary, this.#secondary]) {
@@ -233,8 +237,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
       return;
     }
     try {
-      if (connection.fd !== undefined)
-        applyToAccepted(connection.fd, this.address, listenerFamily, this.#socketOptions);
+      if (connection.fd !== undefined) applyToAccepted(connection.fd, listenerFamily, this.#socketOptions);
     } catch (error) {
       this.#deps.log.warn({ peer: this.key, error: String(error) }, 'socket options of an accepted connection');
     }

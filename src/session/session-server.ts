@@ -12,7 +12,7 @@ import type { Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
 import { bareAddress, parseSocketAddress, peerKey, scopeOf } from './address.js';
 import { SessionTimers } from './session-timers.js';
-import { setListenerPassword } from './sockopt.js';
+import { familyOf, raiseListenerTtl, setListenerPassword } from './sockopt.js';
 
 /** What the server needs of a session; PeerSession implements it. */
 export interface AcceptingSession {
@@ -21,6 +21,8 @@ export interface AcceptingSession {
   readonly key: string;
   readonly dynamic: boolean;
   readonly password: string | undefined;
+  /** RFC 5082: both ends send with TTL 255. */
+  readonly ttlSecurity: boolean;
   readonly established: boolean;
   /** True until `start`, false after. */
   readonly stopped: boolean;
@@ -104,6 +106,7 @@ export class SessionServer {
     if (registered) throw new Error(`peer ${session.key} has a session already`);
     this.#sessions.set(session.key, session);
     if (session.password !== undefined) this.#setPassword(session.address, undefined, session.password);
+    if (session.ttlSecurity) this.#raiseTtl(session.address);
   }
 
   unregister(session: AcceptingSession): void {
@@ -140,8 +143,9 @@ export class SessionServer {
     });
     server.on('error', (error) => this.#log.error({ address: host, port, error: error.message }, 'listener failed'));
     this.#listeners.push({ server, family });
-    for (const { address, password } of this.#sessions.values()) {
+    for (const { address, password, ttlSecurity } of this.#sessions.values()) {
       if (password !== undefined) this.#setPassword(address, undefined, password);
+      if (ttlSecurity) this.#raiseTtl(address);
     }
     for (const { address, prefixLength, password } of this.#passwords)
       this.#setPassword(address, prefixLength, password);
@@ -204,13 +208,22 @@ export class SessionServer {
     this.#refusedSinceLog = 0;
   }
 
-  /** The key goes to the listeners that can see the address: an IPv6-only one never sees IPv4. */
   #setPassword(address: AddressBytes, prefixLength: number | undefined, password: string | undefined): void {
-    for (const { server, family } of this.#listeners) {
-      if ((address.length === 4 ? 4 : 6) !== family) continue;
-      const fd = (server as unknown as { _handle: { fd: number } | null })._handle?.fd;
-      if (fd !== undefined && fd >= 0) setListenerPassword(fd, family, { address, prefixLength }, password);
+    for (const { fd, family } of this.#listenersFor(address)) {
+      setListenerPassword(fd, family, { address, prefixLength }, password);
     }
+  }
+
+  #raiseTtl(address: AddressBytes): void {
+    for (const { fd, family } of this.#listenersFor(address)) raiseListenerTtl(fd, family);
+  }
+
+  /** The listeners that can see the address: an IPv6-only one never sees IPv4. */
+  #listenersFor(address: AddressBytes): { fd: number; family: 4 | 6 }[] {
+    return this.#listeners.flatMap(({ server, family }) => {
+      const fd = (server as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
+      return fd >= 0 && familyOf(address) === family ? [{ fd, family }] : [];
+    });
   }
 }
 

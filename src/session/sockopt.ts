@@ -79,14 +79,17 @@ export function prepareDial(target: SocketTarget, options: SocketOptions): numbe
   }
 }
 
-/** Options of an accepted connection. The MD5 key and GTSM filter of the first packets come from the listener. */
-export function applyToAccepted(
-  fd: number,
-  address: AddressBytes,
-  listenerFamily: SocketFamily,
-  options: SocketOptions,
-): void {
-  setTtls(fd, address.length === 4 ? listenerFamily : 6, options);
+/** For `ttl`: what the system sends by itself. */
+const SYSTEM_TTL = -1;
+
+/** RFC 5082 §3: a peer that guards itself drops our SYN-ACK unless it is sent with 255, and that is the listener's. */
+export function raiseListenerTtl(fd: number, listenerFamily: SocketFamily): void {
+  setTtl(fd, listenerFamily, 255);
+}
+
+/** Options of an accepted connection; its MD5 key is the listener's, its TTL may be (see `raiseListenerTtl`). */
+export function applyToAccepted(fd: number, listenerFamily: SocketFamily, options: SocketOptions): void {
+  setTtls(fd, listenerFamily, { ...options, ttl: options.ttl ?? SYSTEM_TTL });
 }
 
 /** Sets (or with undefined clears) the key of a peer on a listener. */
