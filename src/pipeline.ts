@@ -39,9 +39,12 @@ export class Pipeline {
   readonly exporter: Exporter;
   readonly fibFeed: FibFeed | undefined;
   readonly observers = new Set<ChangeObserver>();
+  /** Claims prefix ids that an observer still needs. */
+  holders: ((rib: FamilyRib, id: number) => boolean)[] = [];
   readonly #clock: Clock;
   readonly #startedMs: number;
   readonly #batch = new ChangeBatch();
+  #whenIdle: (() => void)[] = [];
   #scheduled = false;
   #stopped = false;
 
@@ -72,14 +75,25 @@ export class Pipeline {
     });
   }
 
+  /** Seconds since the start: what `changedAt` of a path counts. */
+  get elapsedSeconds(): number {
+    return Math.floor((this.#clock.nowMs() - this.#startedMs) / 1000);
+  }
+
   stop(): void {
     this.#stopped = true;
+  }
+
+  /** Runs once after a turn that leaves nothing undecided and nothing unsaid to the kernel side. */
+  afterFibIdle(run: () => void): void {
+    this.#whenIdle.push(run);
+    this.schedule();
   }
 
   turn(): void {
     const { rib, exporter, fibFeed } = this;
     const startMs = this.#clock.nowMs();
-    rib.nowSeconds = Math.floor((startMs - this.#startedMs) / 1000);
+    rib.nowSeconds = this.elapsedSeconds;
     rib.prepare();
     let more = true;
     while (more && this.#clock.nowMs() - startMs < TURN_MS) {
@@ -95,8 +109,13 @@ export class Pipeline {
       if (exporter.resync()) more = true;
     }
     fibFeed?.flush();
-    rib.collect((family, id) => exporter.holds(family, id));
+    rib.collect((family, id) => exporter.holds(family, id) || this.holders.some((holds) => holds(family, id)));
     if (!fibFeed || fibFeed.isIdle) rib.nextHops.reclaim();
     if (rib.hasWork || exporter.hasWork) this.schedule();
+    else if (this.#whenIdle.length > 0 && (!fibFeed || fibFeed.isIdle)) {
+      const runs = this.#whenIdle;
+      this.#whenIdle = [];
+      for (const run of runs) run();
+    }
   }
 }

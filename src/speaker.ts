@@ -1,11 +1,44 @@
 /**
- * The pipeline, readable aloud; the only file that sees every stage. (Stub: the stages are being joined.)
+ * The speaker: settings in, sessions, routes and kernel out. The only file that sees every stage.
+ *
+ *   sessions (session/) ─► Peer ─► Pipeline: RIB ─► export ─► sessions
+ *                                             └──► FIB ─► kernel
+ *   settings ─► peers, listen ranges, networks;   kernel ─► networks, next hops
+ *
+ * It never reads files and owns no module-level state: several speakers may live in one process.
  */
-import type { Settings } from './config/settings.js';
-import type { FibRowDto, MonitorEventDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
+import { randomInt } from 'node:crypto';
+import { memoryUsage } from 'node:process';
+import {
+  CeaseSubcode,
+  Origin,
+  encodeAttributes,
+  formatAddress,
+  formatIpv4Number,
+  parseAddress,
+  parseIpv4Number,
+  parsePrefix,
+  prefixContains,
+} from 'bgp-parse';
+import type { Family, Prefix } from 'bgp-parse';
+import { diffSettings } from './config/diff.js';
+import type { ListenRangeSettings, PeerOptions, Settings } from './config/settings.js';
+import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
 import type { PeerCommand, Queries, RouteFilter } from './control/queries.js';
-import type { Clock } from './support/clock.js';
+import { FibStatus } from './fib/port.js';
+import type { FibEvents, FibPort, FibRow, KernelState } from './fib/port.js';
+import { localNetworks } from './local-networks.js';
+import { MonitorFeed } from './monitor-feed.js';
+import type { MonitorListener } from './monitor-feed.js';
+import { Peer } from './peer.js';
+import type { PeerHost } from './peer.js';
+import { Pipeline } from './pipeline.js';
+import { SessionServer } from './session/session-server.js';
+import { SpeakerViews } from './speaker-views.js';
+import type { Cancel, Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
+import { deriveRouterId, readNodeAddresses } from './support/node-addresses.js';
+import { packageVersion } from './support/version.js';
 
 export interface SpeakerDependencies {
   readonly clock: Clock;
@@ -15,42 +48,439 @@ export interface SpeakerDependencies {
 /** What a reload did, one line each for people: "peer 192.0.2.1: added". Empty = nothing changed. */
 export type ApplyReport = readonly string[];
 
+/** Shared by all sessions: one read of a socket at a time is parsed in place. */
+const RECEIVE_BUFFER_OCTETS = 256 * 1024;
+/** RFC 4724 §4.1: how long a restarted speaker waits for End-of-RIB of its peers before it says its own. */
+const DEFAULT_DEFERRAL_MS = 120_000;
+
 export class Speaker implements Queries {
-  constructor(_settings: Settings, _dependencies: SpeakerDependencies) {}
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #startedMs: number;
+  #settings: Settings;
+  #routerId = 0;
+  #pipeline!: Pipeline;
+  #views!: SpeakerViews;
+  #monitor!: MonitorFeed;
+  #server!: SessionServer;
+  #host!: PeerHost;
+  #fib: FibPort | undefined;
+  #kernel: KernelState | undefined;
+  /** Peers by session key (address, and interface of link-local ones). */
+  readonly #peers = new Map<string, Peer>();
+  #originated = new Map<string, Prefix>();
+  #restarting = true;
+  #cancelDeferral: Cancel | undefined;
+  readonly #warnings: string[] = [];
+
+  constructor(settings: Settings, dependencies: SpeakerDependencies) {
+    this.#settings = settings;
+    this.#clock = dependencies.clock;
+    this.#log = dependencies.log;
+    this.#startedMs = this.#clock.nowMs();
+  }
 
   /** Opens the listeners, reads the kernel, starts the sessions. Rejects with what is wrong and what to do. */
-  start(): Promise<void> {
-    return Promise.reject(new Error('not implemented'));
+  async start(): Promise<void> {
+    const settings = this.#settings;
+    this.#routerId = this.#chooseRouterId(settings);
+    const clusterId = settings.clusterId === undefined ? this.#routerId : parseIpv4Number(settings.clusterId)!;
+    const identity = { asn: settings.asn, routerId: this.#routerId, clusterId };
+    this.#server = new SessionServer(
+      {
+        listen: settings.listen,
+        port: settings.port,
+        onUnknown: (address, interfaceName) => this.#acceptDynamic(address, interfaceName),
+      },
+      { clock: this.#clock, log: this.#log },
+    );
+    await this.#server.start();
+    await this.#startKernelSide(settings);
+    this.#pipeline = new Pipeline({
+      identity,
+      clock: this.#clock,
+      seed: randomInt(2 ** 31),
+      fib: settings.fib.enabled ? this.#fib : undefined,
+      onEndOfRib: () => this.#endOfRibReceived(),
+    });
+    this.#views = new SpeakerViews(this.#pipeline, this.#clock);
+    this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock);
+    this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
+    this.#host = this.#createHost(settings);
+    this.#beginDeferral(settings);
+    this.#followNetworks();
+    this.#pipeline.turn();
+    for (const peer of settings.peers) this.#addPeer(parseAddress(bare(peer.address))!, peer, false).start();
   }
 
   /** Takes new settings and touches only what differs. Rejects, changing nothing, when they cannot be applied. */
-  apply(_settings: Settings): Promise<ApplyReport> {
-    return Promise.reject(new Error('not implemented'));
+  async apply(settings: Settings): Promise<ApplyReport> {
+    const changes = diffSettings(this.#settings, settings);
+    const report: string[] = [];
+    for (const key of ['asn', 'routerId', 'clusterId', 'port'] as const) {
+      if (changes.global.some((change) => change.key === key)) {
+        throw new Error(`${key} cannot be changed while the daemon runs: restart it`);
+      }
+    }
+    if (changes.listen.added.length + changes.listen.removed.length > 0) {
+      throw new Error('listen cannot be changed while the daemon runs: restart it');
+    }
+    this.#settings = settings;
+    for (const { address } of changes.peers.removed) {
+      await this.#removePeer(this.#find(address)!, CeaseSubcode.peerDeconfigured);
+      report.push(`peer ${address}: removed`);
+    }
+    for (const { after, keys, effect } of changes.peers.changed) {
+      report.push(...(await this.#changePeer(this.#find(after.address)!, after, keys, effect)));
+    }
+    for (const peer of changes.peers.added) {
+      // A peer that had come by a listen range is configured now.
+      const dynamic = this.#find(peer.address);
+      if (dynamic) await this.#removePeer(dynamic, CeaseSubcode.otherConfigurationChange);
+      this.#addPeer(parseAddress(bare(peer.address))!, peer, false).start();
+      report.push(`peer ${peer.address}: added`);
+    }
+    report.push(...(await this.#applyRanges(settings, changes.listenRanges)));
+    for (const network of changes.networks.added) report.push(`network ${JSON.stringify(network)}: added`);
+    for (const network of changes.networks.removed) report.push(`network ${JSON.stringify(network)}: removed`);
+    this.#followNetworks();
+    this.#pipeline.schedule();
+    return report;
   }
 
   /** Says Cease to every peer, removes our kernel routes, closes everything. */
-  stop(): Promise<void> {
-    return Promise.resolve();
+  async stop(): Promise<void> {
+    this.#cancelDeferral?.();
+    this.#pipeline?.stop();
+    await Promise.all([
+      ...[...this.#peers.values()].map((peer) => peer.session.stop(CeaseSubcode.administrativeShutdown)),
+      this.#server?.stop(),
+      this.#fib?.stop(false),
+    ]);
   }
 
+  // ===== Queries =====
+
   summary(): SummaryDto {
-    throw new Error('not implemented');
+    const { rib } = this.#pipeline;
+    const peers = [...this.#peers.values()];
+    const fib = this.#fib?.counts() ?? { installed: 0, pending: 0, failed: 0 };
+    return {
+      version: packageVersion(),
+      asn: this.#settings.asn,
+      routerId: formatIpv4Number(this.#routerId),
+      clusterId: this.#settings.clusterId ?? null,
+      uptimeSeconds: Math.floor((this.#clock.nowMs() - this.#startedMs) / 1000),
+      peers: {
+        configured: peers.filter((peer) => !peer.dynamic).length,
+        dynamic: peers.filter((peer) => peer.dynamic).length,
+        established: peers.filter((peer) => peer.session.established).length,
+      },
+      families: rib.families.map((family) => ({
+        family: family.family,
+        prefixes: family.occupied,
+        paths: family.paths.count,
+        best: family.bestCount,
+      })),
+      attributeSets: rib.attributes.size,
+      fib: { enabled: this.#settings.fib.enabled, ...fib },
+      memoryBytes: memoryUsage.rss(),
+      warnings: [...this.#warnings],
+    };
   }
+
   peers(): PeerDto[] {
-    return [];
+    return [...this.#peers.values()].map((peer) => this.#views.peer(peer));
   }
-  peer(_address: string): PeerDto | undefined {
+
+  peer(address: string): PeerDto | undefined {
+    const peer = this.#find(address);
+    return peer && this.#views.peer(peer);
+  }
+
+  routes(filter: RouteFilter): Iterable<RouteDto> | undefined {
+    const peer = filter.peer && this.#find(filter.peer.address);
+    if (filter.peer && !peer) return undefined;
+    return this.#views.routes(filter, peer);
+  }
+
+  async *fib(): AsyncIterable<FibRowDto> {
+    if (!this.#fib || !this.#settings.fib.enabled) return;
+    const { table, metric, protocol } = this.#settings.fib;
+    for await (const row of this.#fib.rows()) yield fibRow(row, table, metric, protocol);
+  }
+
+  command(address: string, command: PeerCommand, text?: string): string | undefined {
+    const peer = this.#find(address);
+    if (!peer) return `no such peer: ${address}`;
+    switch (command) {
+      case 'enable':
+        if (peer.options.shutdown) return `peer ${address} is shut down in the configuration`;
+        peer.disabled = false;
+        peer.start();
+        break;
+      case 'disable':
+        peer.disabled = true;
+        void peer.session.stop(CeaseSubcode.administrativeShutdown, text);
+        break;
+      case 'reset':
+        if (peer.session.stopped) return `peer ${address} is down: enable it first`;
+        peer.session.reset(text);
+        break;
+      case 'refresh': {
+        if (!peer.session.established) return `peer ${address} is not Established`;
+        const asked = peer.negotiated!.families.filter((family) => peer.session.sendRouteRefresh(family));
+        if (asked.length === 0) return `peer ${address} cannot refresh: it did not offer route refresh (RFC 2918)`;
+        break;
+      }
+    }
+    this.#log.info({ peer: address, command }, `peer ${address}: ${command} by operator`);
     return undefined;
   }
-  routes(_filter: RouteFilter): Iterable<RouteDto> | undefined {
-    return [];
+
+  subscribe(listener: MonitorListener): () => void {
+    return this.#monitor.subscribe(listener);
   }
-  // eslint-disable-next-line @typescript-eslint/require-await
-  async *fib(): AsyncIterable<FibRowDto> {}
-  command(_address: string, _command: PeerCommand, _text?: string): string | undefined {
-    return 'not implemented';
+
+  // ===== Peers =====
+
+  #createHost(settings: Settings): PeerHost {
+    return {
+      clock: this.#clock,
+      log: this.#log,
+      localAsn: settings.asn,
+      routerId: this.#routerId,
+      pipeline: this.#pipeline,
+      sessionDeps: {
+        clock: this.#clock,
+        log: this.#log,
+        random: Math.random,
+        server: this.#server,
+        receiveBuffer: new Uint8Array(RECEIVE_BUFFER_OCTETS),
+      },
+      restarting: () => this.#restarting,
+      // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
+      forwardingPreserved: () => (this.#restarting ? (['ipv4-unicast', 'ipv6-unicast'] as const) : []),
+      peerChanged: (peer) => this.#monitor.peerChanged(peer),
+    };
   }
-  subscribe(_listener: (event: MonitorEventDto) => void): () => void {
-    return () => undefined;
+
+  #addPeer(address: Uint8Array, options: PeerOptions, dynamic: boolean): Peer {
+    const peer = new Peer(address, options, dynamic, this.#host);
+    this.#peers.set(peer.session.key, peer);
+    return peer;
   }
+
+  async #removePeer(peer: Peer, subcode: number): Promise<void> {
+    this.#peers.delete(peer.session.key);
+    await peer.dispose(subcode);
+    this.#endOfRibReceived();
+  }
+
+  async #changePeer(
+    peer: Peer,
+    options: PeerOptions,
+    keys: readonly string[],
+    effect: 'live' | 'session',
+  ): Promise<string[]> {
+    const what = `peer ${peer.name}: changed ${keys.join(', ')}`;
+    if (effect === 'session') {
+      const { address, dynamic, disabled } = peer;
+      await this.#removePeer(peer, CeaseSubcode.otherConfigurationChange);
+      if (dynamic) return [`${what}; the session was closed`];
+      const fresh = this.#addPeer(address, options, false);
+      fresh.disabled = disabled;
+      fresh.start();
+      return [`${what}; the session was closed and opened again`];
+    }
+    const wasShutdown = peer.options.shutdown;
+    peer.reconfigure(options);
+    if (options.shutdown && !wasShutdown) void peer.session.stop(CeaseSubcode.administrativeShutdown);
+    else peer.start();
+    return [what];
+  }
+
+  async #applyRanges(settings: Settings, changes: ReturnType<typeof diffSettings>['listenRanges']): Promise<string[]> {
+    const report = [
+      ...changes.added.map((range) => `listen range ${range.prefix}: added`),
+      ...changes.removed.map((range) => `listen range ${range.prefix}: removed`),
+      ...changes.changed.map((change) => `listen range ${change.after.prefix}: changed ${change.keys.join(', ')}`),
+    ];
+    if (report.length === 0) return report;
+    for (const peer of [...this.#peers.values()].filter((candidate) => candidate.dynamic)) {
+      const range = findRange(settings.listenRanges, peer.address);
+      if (!range) {
+        await this.#removePeer(peer, CeaseSubcode.peerDeconfigured);
+        report.push(`peer ${peer.name}: removed, no listen range covers it any more`);
+        continue;
+      }
+      const change = changes.changed.find((candidate) => candidate.after.prefix === range.prefix);
+      if (change) report.push(...(await this.#changePeer(peer, range.peer, change.keys, change.effect)));
+    }
+    return report;
+  }
+
+  /** A connection from an address that is not configured: a dynamic peer when a listen range covers it. */
+  #acceptDynamic(address: Uint8Array, interfaceName: string | undefined): Peer['session'] | undefined {
+    const range = findRange(this.#settings.listenRanges, address);
+    if (!range || !this.#host) return undefined;
+    const options = interfaceName === undefined ? range.peer : { ...range.peer, interface: interfaceName };
+    const peer = this.#addPeer(address, options, true);
+    peer.ended = () => {
+      // Its stale paths are waited for (RFC 4724); then it is forgotten.
+      if (peer.keepsStalePaths) return;
+      if (this.#peers.get(peer.session.key) !== peer) return;
+      void this.#removePeer(peer, CeaseSubcode.peerDeconfigured);
+    };
+    return peer.session;
+  }
+
+  #find(address: string): Peer | undefined {
+    const bytes = parseAddress(bare(address));
+    if (!bytes) return undefined;
+    const scope = address.includes('%') ? address.slice(address.indexOf('%') + 1) : undefined;
+    const text = formatAddress(bytes);
+    for (const peer of this.#peers.values()) {
+      if (peer.name === text && (scope === undefined || peer.options.interface === scope)) return peer;
+    }
+    return undefined;
+  }
+
+  // ===== Networks and kernel =====
+
+  async #startKernelSide(settings: Settings): Promise<void> {
+    const followsInterfaces = settings.networks.some((network) => 'interface' in network);
+    if (!settings.fib.enabled && !followsInterfaces) return;
+    const { Fib } = await import('./fib/fib.js');
+    const fib: FibPort = new Fib({ ...settings.fib, watchOnly: !settings.fib.enabled }, this.#fibEvents(), this.#log);
+    this.#fib = fib;
+    this.#kernel = await fib.start();
+  }
+
+  #fibEvents(): FibEvents {
+    return {
+      kernelChanged: (state) => {
+        this.#kernel = state;
+        if (this.#pipeline) this.#followNetworks();
+      },
+      nextHopsChanged: (changes) => {
+        for (const { id, resolvable, metric, detail } of changes) {
+          this.#pipeline.rib.nextHopChanged(id, resolvable, metric, detail);
+        }
+        this.#pipeline.schedule();
+      },
+      statusChanged: (family, pairs, count) => this.#pipeline.fibFeed?.statusChanged(family, pairs, count),
+      room: () => this.#pipeline.schedule(),
+      fatal: (error) => {
+        this.#warnings.push(`kernel side: ${error.message}`);
+        this.#log.error({ err: error }, `kernel side: ${error.message}`);
+      },
+    };
+  }
+
+  /** Originates what the settings and the kernel say now; takes back what they no longer say. */
+  #followNetworks(): void {
+    const { rib } = this.#pipeline;
+    const wanted = localNetworks(this.#settings.networks, this.#kernel);
+    for (const [text, prefix] of this.#originated) {
+      if (wanted.has(text)) continue;
+      rib.unoriginate(familyOf(prefix), prefix.bytes, prefix.length);
+      this.#log.info({ prefix: text }, `network ${text}: no longer originated`);
+    }
+    for (const [text, prefix] of wanted) {
+      if (this.#originated.has(text)) continue;
+      const nextHop = new Uint8Array(prefix.bytes.length);
+      const attributes = encodeAttributes({ origin: Origin.igp, asPath: [], nextHop });
+      rib.originate(familyOf(prefix), prefix.bytes, prefix.length, attributes);
+      this.#log.info({ prefix: text }, `network ${text}: originated`);
+    }
+    this.#originated = wanted;
+    this.#pipeline.schedule();
+  }
+
+  #chooseRouterId(settings: Settings): number {
+    if (settings.routerId !== undefined) return parseIpv4Number(settings.routerId)!;
+    const peers = settings.peers.map((peer) => parseAddress(bare(peer.address))!);
+    const ranges = settings.listenRanges.map((range) => parsePrefix(range.prefix)!.bytes);
+    const derived = deriveRouterId(readNodeAddresses(), [...peers, ...ranges]);
+    if (derived === undefined) {
+      throw new Error(
+        'no router id: this node has no IPv4 address to derive one from; set routerId in the configuration',
+      );
+    }
+    this.#log.info({ routerId: formatIpv4Number(derived) }, `router id ${formatIpv4Number(derived)}, derived`);
+    return derived;
+  }
+
+  // ===== Our own restart (RFC 4724 §4.1) =====
+
+  /**
+   * Until every configured peer has said End-of-RIB, or the restart time is over, we do not say ours, and kernel routes
+   * of a previous run that nobody has confirmed stay.
+   */
+  #beginDeferral(settings: Settings): void {
+    const times = settings.peers.map((peer) => peer.gracefulRestart?.restartTimeSeconds ?? 0);
+    const delayMs = Math.max(...times, 0) * 1000 || DEFAULT_DEFERRAL_MS;
+    this.#pipeline.exporter.holdEndOfRib = true;
+    this.#cancelDeferral = this.#clock.after(delayMs, () => this.#endDeferral());
+    if (settings.peers.length === 0 && settings.listenRanges.length === 0) this.#endDeferral();
+  }
+
+  #endOfRibReceived(): void {
+    if (!this.#restarting) return;
+    const waiting = [...this.#peers.values()].some((peer) => !peer.hasSaidAll);
+    // Dynamic peers are not known beforehand: only the time ends the wait for those.
+    if (!waiting && this.#settings.listenRanges.length === 0) this.#endDeferral();
+  }
+
+  #endDeferral(): void {
+    if (!this.#restarting) return;
+    this.#restarting = false;
+    this.#cancelDeferral?.();
+    this.#pipeline.exporter.releaseEndOfRib();
+    // After the turn that decides what End-of-RIB has completed.
+    this.#pipeline.afterFibIdle(() => this.#fib?.sweepStale());
+    this.#pipeline.schedule();
+  }
+}
+
+function familyOf(prefix: Prefix): Family {
+  return prefix.bytes.length === 4 ? 'ipv4-unicast' : 'ipv6-unicast';
+}
+
+/** An address without its scope. */
+function bare(address: string): string {
+  const percent = address.indexOf('%');
+  return percent < 0 ? address : address.slice(0, percent);
+}
+
+/** The listen range with the longest prefix that covers an address. */
+function findRange(ranges: readonly ListenRangeSettings[], address: Uint8Array): ListenRangeSettings | undefined {
+  let found: ListenRangeSettings | undefined;
+  let foundLength = -1;
+  for (const range of ranges) {
+    const prefix = parsePrefix(range.prefix);
+    if (!prefix || prefix.length <= foundLength || !prefixContains(prefix, address)) continue;
+    found = range;
+    foundLength = prefix.length;
+  }
+  return found;
+}
+
+const FIB_STATES = { [FibStatus.installed]: 'installed', [FibStatus.failed]: 'failed' } as const;
+
+function fibRow(row: FibRow, table: number, metric: number, protocol: number): FibRowDto {
+  return {
+    prefix: `${formatAddress(row.prefix)}/${row.length}`,
+    nextHops: row.nextHops.map(({ via, interface: name, weight }) => ({
+      via: via ? formatAddress(via) : null,
+      interface: name ?? null,
+      weight,
+    })),
+    table,
+    metric,
+    protocol,
+    state: FIB_STATES[row.status as keyof typeof FIB_STATES] ?? 'pending',
+    error: row.error ?? null,
+  };
 }

@@ -40,6 +40,9 @@ export class Exporter {
   octetsWritten = 0;
   ownRoutesSkipped = 0;
 
+  /** RFC 4724 §4.1: within our own restart End-of-RIB waits for that of the peers. */
+  holdEndOfRib = false;
+
   readonly #rib: Rib;
   readonly #groups = new Map<string, UpdateGroup>();
   /** Members by family index and PeerId. */
@@ -50,6 +53,7 @@ export class Exporter {
   readonly #ids = new Int32Array(BATCH_PREFIXES);
   readonly #extraId = new Int32Array(BATCH_PREFIXES);
   readonly #extraPeer = new Uint16Array(BATCH_PREFIXES);
+  readonly #leftStream: Member[] = [];
   readonly #syncBatch = new ChangeBatch();
 
   constructor(rib: Rib, identity: Identity) {
@@ -92,7 +96,7 @@ export class Exporter {
 
   /** Sends the whole table again (RFC 2918; with opening and closing messages RFC 7313). */
   refresh(member: Member, options: JoinOptions): void {
-    if (options.opening) member.sink.write(options.opening, 0, options.opening.length);
+    if (options.opening) member.sink.write(options.opening, 0, options.opening.length, 1);
     if (member.inStream) this.#lag(member);
     this.#markTable(member);
     member.closing = options.closing ?? member.closing;
@@ -104,10 +108,12 @@ export class Exporter {
     this.leave(member);
     const fresh = this.join(member.peerId, member.sink, parameters);
     fresh.closing = undefined;
-    // What only the old parameters let through must be withdrawn.
+    fresh.isInitial = false;
+    // What only the old parameters let through must be withdrawn, and what was still to be said must be.
     const { prefixes } = old.rib;
     for (let id = 1; id < prefixes.end; id++) {
-      if (prefixes.bestAttribute[id] !== 0 && this.#isExported(old, member.peerId, id)) fresh.mark(id);
+      const told = prefixes.bestAttribute[id] !== 0 && this.#isExported(old, member.peerId, id);
+      if (told || member.isMarked(id)) fresh.mark(id);
     }
     return fresh;
   }
@@ -116,6 +122,12 @@ export class Exporter {
   get hasWork(): boolean {
     for (const member of this.#lagging) if (member.sink.backlogBytes < BACKLOG_LIMIT_OCTETS / 2) return true;
     return false;
+  }
+
+  /** The restart is over: who has got its table gets End-of-RIB. */
+  releaseEndOfRib(): void {
+    this.holdEndOfRib = false;
+    for (const group of this.#groups.values()) for (const member of group.stream) this.#close(member);
   }
 
   /** Whether a lagging member has still to be told about this prefix. */
@@ -127,6 +139,34 @@ export class Exporter {
   /** Whether the peer's Adj-RIB-Out has the prefix: the Loc-RIB seen through its group. */
   isAdvertised(member: Member, id: number): boolean {
     return this.#isExported(member.group, member.peerId, id) && !member.isMarked(id);
+  }
+
+  /** Prefixes in the peer's Adj-RIB-Out once everything pending has been sent; community exceptions are not deducted. */
+  advertisedCount(member: Member): number {
+    const { group, peerId } = member;
+    const { bestBySource } = group.rib;
+    const { kind } = this.#rib.peers;
+    let count = 0;
+    for (let source = 0; source < Math.min(bestBySource.length, kind.length); source++) {
+      if (source !== peerId && group.acceptsKind[kind[source]!] === 1) count += bestBySource[source]!;
+    }
+    return Math.max(0, count - member.pending);
+  }
+
+  /** The attributes (without MP_REACH_NLRI) and next hop a member is told for a prefix; undefined = none. Cold. */
+  describe(member: Member, id: number): { attributes: Uint8Array; nextHop: Uint8Array } | undefined {
+    const { prefixes } = member.group.rib;
+    const source = prefixes.bestPeer[id]!;
+    const { kind, identifier } = this.#rib.peers;
+    const outgoing = this.#attributes;
+    const attribute = prefixes.bestAttribute[id]!;
+    if (!outgoing.write(member.group.parameters, attribute, kind[source]! as SourceKind, identifier[source]!)) {
+      return undefined;
+    }
+    return {
+      attributes: outgoing.bytes.slice(0, outgoing.length),
+      nextHop: outgoing.nextHop.slice(0, outgoing.nextHopLength),
+    };
   }
 
   member(familyIndex: 0 | 1, peerId: number): Member | undefined {
@@ -143,7 +183,12 @@ export class Exporter {
       if (group.stream.length === 0) continue;
       if (!built) this.#buckets.build(batch);
       built = true;
+      const left = this.#leftStream.length;
       this.#applyToGroup(group, batch);
+      // Who left the stream meanwhile may have missed a part of this batch: all of it is said again.
+      for (const member of this.#leftStream.splice(left)) {
+        for (let at = 0; at < batch.count; at++) member.mark(batch.id[at]!);
+      }
     }
   }
 
@@ -185,12 +230,16 @@ export class Exporter {
     }
     this.#flush(group, member);
     if (member.pending === 0 || member.cursor * 32 >= member.walkEnd) {
-      if (member.closing) {
-        member.sink.write(member.closing, 0, member.closing.length);
-        member.closing = undefined;
-      }
+      if (!(this.holdEndOfRib && member.isInitial)) this.#close(member);
     }
     if (member.pending === 0) this.#catchUp(member);
+  }
+
+  #close(member: Member): void {
+    member.isInitial = false;
+    if (!member.closing) return;
+    member.sink.write(member.closing, 0, member.closing.length, 1);
+    member.closing = undefined;
   }
 
   #applyToGroup(group: UpdateGroup, batch: ChangeBatch): void {
@@ -259,7 +308,7 @@ export class Exporter {
   ): void {
     const { chunk, rib } = group;
     const { maxMessageLength } = group.parameters;
-    for (let from = 0; from < count; ) {
+    for (let from = 0; from < count;) {
       if (chunk.isFull(maxMessageLength)) this.#flushMarked(group, only, source);
       from = chunk.withdraw(rib, ids, from, count, maxMessageLength);
     }
@@ -280,7 +329,8 @@ export class Exporter {
         const attribute = buckets.bucketAttribute[bucket]!;
         if ((flags[attribute]! & group.refusedFlags) !== 0) continue;
         let count = 0;
-        for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!) ids[count++] = batch.id[at]!;
+        for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!)
+          ids[count++] = batch.id[at]!;
         let from = 0;
         if (this.#attributes.write(parameters, attribute, sourceKind, identifier[source]!)) {
           while (from >= 0 && from < count) {
@@ -313,36 +363,41 @@ export class Exporter {
     let held = false;
     if (only) {
       this.octetsWritten += chunk.end;
-      held = only.sink.write(chunk.bytes, 0, chunk.end);
+      held = only.sink.write(chunk.bytes, 0, chunk.end, chunk.messages);
     } else {
       for (let i = group.stream.length - 1; i >= 0; i--) {
         const member = group.stream[i]!;
         if (this.#writeStream(group, member)) held = true;
-        if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) this.#lag(member);
+        if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) {
+          this.#lag(member);
+          this.#leftStream.push(member);
+        }
       }
     }
     chunk.reset(!held);
   }
 
+  /** Writes the runs of segments between the member's own; true when the session holds the memory. */
   #writeStream(group: UpdateGroup, member: Member): boolean {
     const { chunk } = group;
-    const { segmentSource, segmentEnd, segments } = chunk;
-    const peerId = member.peerId;
+    const { segmentSource, segmentEnd, segmentMessages, segments } = chunk;
     let held = false;
     let begin = 0;
-    let previousEnd = 0;
+    let beginMessages = 0;
     for (let i = 0; i < segments; i++) {
-      const end = segmentEnd[i]!;
-      if (segmentSource[i] === peerId) {
-        this.ownRoutesSkipped++;
-        if (previousEnd > begin && member.sink.write(chunk.bytes, begin, previousEnd)) held = true;
-        this.octetsWritten += previousEnd - begin;
-        begin = end;
+      const own = segmentSource[i] === member.peerId;
+      if (own) this.ownRoutesSkipped++;
+      if (!own && i < segments - 1) continue;
+      const last = own ? i - 1 : i;
+      const end = last < 0 ? 0 : segmentEnd[last]!;
+      if (end > begin) {
+        const messages = segmentMessages[last]! - beginMessages;
+        if (member.sink.write(chunk.bytes, begin, end, messages)) held = true;
+        this.octetsWritten += end - begin;
       }
-      previousEnd = end;
+      begin = segmentEnd[i]!;
+      beginMessages = segmentMessages[i]!;
     }
-    if (previousEnd > begin && member.sink.write(chunk.bytes, begin, previousEnd)) held = true;
-    this.octetsWritten += previousEnd - begin;
     return held;
   }
 

@@ -22,5 +22,7 @@ export interface GroupParameters {
 export function groupKey(parameters: GroupParameters): string {
   const { family, external, client, accept, fourOctetAs, extendedNextHop, maxMessageLength, nextHopSelf } = parameters;
   const nextHop = parameters.nextHop ? Array.from(parameters.nextHop).join('.') : '-';
-  return [family, external, client, accept, fourOctetAs, extendedNextHop, maxMessageLength, nextHopSelf, nextHop].join('|');
+  return [family, external, client, accept, fourOctetAs, extendedNextHop, maxMessageLength, nextHopSelf, nextHop].join(
+    '|',
+  );
 }

@@ -16,6 +16,8 @@ export class Member {
   inStream = false;
   /** Messages to send when the walk has passed `walkEnd`: End-of-RIB, or the end of an enhanced refresh. */
   closing: Uint8Array | undefined;
+  /** The first table of the session is not complete yet: `closing` is its End-of-RIB. */
+  isInitial = true;
   walkEnd = 0;
   /** Next word of the bitmap to look at. */
   cursor = 0;

@@ -6,6 +6,7 @@
  *   |----- source 7 -----|-- source 9 --|----- source 12 -----|   member 9 gets the first and the third
  */
 import { AttributeCode, AttributeFlag, MessageType } from 'bgp-parse';
+import { grow } from '../rib/columns/grow.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { OutgoingAttributes } from './outgoing-attributes.js';
 
@@ -21,6 +22,8 @@ export class MessageChunk {
   segments = 0;
   segmentSource = new Uint16Array(64);
   segmentEnd = new Int32Array(64);
+  /** Messages in the chunk up to the end of a segment. */
+  segmentMessages = new Int32Array(64);
   messages = 0;
 
   /** Forgets the contents; `keepMemory` false = somebody still holds the memory, take new. */
@@ -43,17 +46,16 @@ export class MessageChunk {
     if (this.end === begin) return;
     if (last >= 0 && this.segmentSource[last] === source) {
       this.segmentEnd[last] = this.end;
+      this.segmentMessages[last] = this.messages;
       return;
     }
     if (this.segments === this.segmentEnd.length) {
-      const sources = new Uint16Array(this.segments * 2);
-      sources.set(this.segmentSource);
-      const ends = new Int32Array(this.segments * 2);
-      ends.set(this.segmentEnd);
-      this.segmentSource = sources;
-      this.segmentEnd = ends;
+      this.segmentSource = grow(this.segmentSource, this.segments * 2);
+      this.segmentEnd = grow(this.segmentEnd, this.segments * 2);
+      this.segmentMessages = grow(this.segmentMessages, this.segments * 2);
     }
     this.segmentSource[this.segments] = source;
+    this.segmentMessages[this.segments] = this.messages;
     this.segmentEnd[this.segments++] = this.end;
   }
 

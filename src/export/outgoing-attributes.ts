@@ -58,7 +58,7 @@ export class OutgoingAttributes {
     let asPathEnd = -1;
     let aggregatorAt = -1;
 
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const flags = input[at]!;
       const code = input[at + 1]!;
       const extended = (flags & AttributeFlag.extendedLength) !== 0;
@@ -96,7 +96,9 @@ export class OutgoingAttributes {
         case AttributeCode.nextHop: {
           const own = nextHopSelf ? group.nextHop : undefined;
           if (nextHopSelf && !own) return false;
-          const hopLength = own ? own.length : length;
+          // RFC 2545 §3: a link-local next hop means something on its own link only.
+          const hopLength = own ? own.length : Math.min(length, 16);
+          if (!own && hopLength === 16 && input[value] === 0xfe && (input[value + 1]! & 0xc0) === 0x80) return false;
           for (let i = 0; i < hopLength; i++) this.nextHop[i] = own ? own[i]! : input[value + i]!;
           this.nextHopLength = hopLength;
           this.useMp = group.familyIndex === 1 || hopLength !== 4;
@@ -193,7 +195,7 @@ export class OutgoingAttributes {
       out[to++] = 1;
       to = put16(out, to, prepend > 0xffff ? AS_TRANS : prepend);
     }
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const count = input[at + 1]!;
       const first = joins && at === start;
       out[to++] = input[at]!;
@@ -227,7 +229,7 @@ export class OutgoingAttributes {
 }
 
 function hasWideAs(input: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const count = input[at + 1]!;
     at += 2;
     for (let i = 0; i < count; i++, at += 4) if (input[at] !== 0 || input[at + 1] !== 0) return true;

@@ -80,6 +80,11 @@ export class Rib {
    */
   establish(peer: RibPeer, session: RibSession, keepStale: readonly Family[]): void {
     this.#sweepGone();
+    // Routes kept from the previous session were reflected and ranked under its identifier and type.
+    const sameSpeaker =
+      session.identifier === peer.session.identifier &&
+      session.external === peer.session.external &&
+      session.routeReflectorClient === peer.session.routeReflectorClient;
     this.peers.update(peer, session);
     peer.context =
       (session.external ? BlockContext.external : 0) | (session.fourOctetAs ? BlockContext.fourOctetAs : 0);
@@ -88,12 +93,9 @@ export class Rib {
       peer.addPath[rib.index] = session.addPathReceive.includes(rib.family);
       if (peer.addPath[rib.index]) rib.paths.usePathIds();
       peer.endOfRib[rib.index] = false;
-      if (peer.paths[rib.index]! > 0 && !(peer.negotiated[rib.index] && keepStale.includes(rib.family))) {
-        this.#adjRibIn.sweep(peer, rib, true);
-      }
+      const keeps = sameSpeaker && peer.negotiated[rib.index] && keepStale.includes(rib.family);
+      if (!keeps) this.#adjRibIn.sweep(peer, rib, true);
     }
-    // What is left was ranked with the previous session's identifier and type.
-    if (peer.paths[0]! + peer.paths[1]! > 0) this.#markPeerDirty(peer);
   }
 
   /** One UPDATE body of the peer; an error ends its session. */
@@ -110,8 +112,14 @@ export class Rib {
   /** The session is gone, its paths stay in use as stale (RFC 4724 §4.2) in these families; the others go. */
   downKeepingStale(peer: RibPeer, families: readonly Family[]): void {
     for (const rib of this.families) {
-      if (families.includes(rib.family)) this.#adjRibIn.markStale(peer, rib);
-      else this.#adjRibIn.sweep(peer, rib, true);
+      peer.negotiated[rib.index] = false;
+      if (families.includes(rib.family)) {
+        // "Any route previously marked as stale MUST be deleted": a second restart in a row.
+        if (peer.stale[rib.index]! > 0) this.#adjRibIn.sweep(peer, rib, false);
+        this.#adjRibIn.markStale(peer, rib);
+      } else {
+        this.#adjRibIn.sweep(peer, rib, true);
+      }
     }
   }
 

@@ -73,8 +73,9 @@ export interface SessionSink {
   /**
    * Writes whole messages from `bytes[start, end)`. The bytes are either copied, or taken by the kernel, before it
    * returns, unless it returns true: then the session still holds a reference and the caller must not reuse the memory.
+   * `messages` is how many these are, for the counters.
    */
-  write(bytes: Uint8Array, start: number, end: number): boolean;
+  write(bytes: Uint8Array, start: number, end: number, messages: number): boolean;
   /** Octets accepted by `write` that the kernel has not taken yet. */
   readonly backlogBytes: number;
 }

@@ -7,7 +7,15 @@
  * Reference-counted by paths. A set without references dies only after decision has handled every prefix that was
  * dirty when the last reference went (`collect`), because the Loc-RIB still names it until then.
  */
-import { AttributeScan, Disposition, canonicalizeAttributes, countAs, scanAttributes, scanCanonical } from 'bgp-parse';
+import {
+  AttributeCode,
+  AttributeScan,
+  Disposition,
+  canonicalizeAttributes,
+  countAs,
+  scanAttributes,
+  scanCanonical,
+} from 'bgp-parse';
 import type { ScanContext } from 'bgp-parse';
 import type { NextHops } from '../next-hops.js';
 import { ByteArena, chunkOf, offsetOf } from './byte-arena.js';
@@ -153,6 +161,12 @@ export class AttributePool {
       const scanContext = CONTEXTS[context & 7]!;
       const disposition = scanAttributes(bytes, start, end, scanContext, scan);
       if (disposition > Disposition.attributeDiscard) return 0;
+      // RFC 5065 §5: we are in no confederation, so nobody may send us its segments.
+      if (scan.hasConfedSegments) {
+        scan.disposition = Disposition.treatAsWithdraw;
+        scan.errorAttribute = AttributeCode.asPath;
+        return 0;
+      }
       if (!scan.canonical) {
         const discarded = disposition === Disposition.attributeDiscard;
         canonicalLength = canonicalizeAttributes(bytes, start, end, scanContext, scan, this.#canonical);
@@ -275,7 +289,10 @@ export class AttributePool {
         scan.nextHopLength,
         scope === '' ? undefined : scope,
       );
-      if (scan.asPathHops > 0 && countAs(bytes, scan.asPathStart, scan.asPathEnd, this.#identity.asn) > 0) {
+      if (
+        scan.asPathEnd > scan.asPathStart &&
+        countAs(bytes, scan.asPathStart, scan.asPathEnd, this.#identity.asn) > 0
+      ) {
         flags |= AttributeFlag.asLoop;
       }
       if (scan.hasOriginatorId && scan.originatorId === this.#identity.routerId) flags |= AttributeFlag.originatorLoop;

@@ -1,0 +1,274 @@
+/**
+ * One peer: its settings, its session, and its places in the RIB and the update groups. Joins the three; decides what a
+ * session that ends leaves behind (RFC 4724 §4.2).
+ */
+import { equalBytes, formatAddress, RouteRefreshSubtype, encodeRouteRefresh } from 'bgp-parse';
+import type { BgpError, Family } from 'bgp-parse';
+import type { PeerOptions } from './config/settings.js';
+import type { GroupParameters } from './export/group-parameters.js';
+import type { Member } from './export/member.js';
+import type { Pipeline } from './pipeline.js';
+import type { RibPeer, RibSession } from './rib/rib-peers.js';
+import { PeerSession } from './session/peer-session.js';
+import type { PeerSessionDeps } from './session/peer-session.js';
+import type { DownReason, Negotiated, SessionListener } from './session/types.js';
+import type { Cancel, Clock } from './support/clock.js';
+import type { Log } from './support/log.js';
+import { ownNextHops, readNodeAddresses } from './support/node-addresses.js';
+import type { NodeAddress } from './support/node-addresses.js';
+
+/** What is still stale this long after the peer came back goes, End-of-RIB or not. */
+const STALE_PATHS_MS = 360_000;
+
+export interface PeerHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly localAsn: number;
+  /** Unsigned 32-bit. */
+  readonly routerId: number;
+  readonly pipeline: Pipeline;
+  readonly sessionDeps: PeerSessionDeps;
+  /** Within our own restart (RFC 4724). */
+  restarting(): boolean;
+  /** Families whose kernel routes have survived our restart. */
+  forwardingPreserved(): readonly Family[];
+  /** The session has come up or gone down: observers want to know. */
+  peerChanged(peer: Peer): void;
+}
+
+export class Peer implements SessionListener {
+  readonly address: Uint8Array;
+  readonly dynamic: boolean;
+  readonly session: PeerSession;
+  options: PeerOptions;
+  ribPeer: RibPeer | undefined;
+  negotiated: Negotiated | undefined;
+  /** By family index. */
+  readonly members: [Member | undefined, Member | undefined] = [undefined, undefined];
+  /** Switched off by `bgpctl peer A disable`. */
+  disabled = false;
+  /** Dynamic peers: the last connection has gone. */
+  ended: (() => void) | undefined;
+  readonly #host: PeerHost;
+  #cancelStale: Cancel | undefined;
+
+  constructor(address: Uint8Array, options: PeerOptions, dynamic: boolean, host: PeerHost) {
+    this.address = address;
+    this.options = options;
+    this.dynamic = dynamic;
+    this.#host = host;
+    this.session = new PeerSession(
+      {
+        peer: options,
+        address,
+        localAsn: host.localAsn,
+        routerId: host.routerId,
+        restarting: () => host.restarting(),
+        forwardingPreserved: () => host.forwardingPreserved(),
+        dynamic,
+        ended: () => this.ended?.(),
+      },
+      this,
+      host.sessionDeps,
+    );
+  }
+
+  get name(): string {
+    return formatAddress(this.address);
+  }
+
+  /** From the settings until a session says more. */
+  get external(): boolean {
+    const { asn } = this.options;
+    return this.negotiated
+      ? this.negotiated.type === 'external'
+      : asn === 'external' || (asn !== this.#host.localAsn && asn !== 'internal');
+  }
+
+  /** RFC 8212: without a policy an external peer gets and gives nothing. */
+  get importAccept(): boolean {
+    return this.options.import === undefined ? !this.external : this.options.import === 'accept';
+  }
+
+  get exportAccept(): boolean {
+    return this.options.export === undefined ? !this.external : this.options.export === 'accept';
+  }
+
+  /** Stale paths are still waited for. */
+  get keepsStalePaths(): boolean {
+    return this.#cancelStale !== undefined;
+  }
+
+  /** Every family of the session has ended with End-of-RIB, or nothing is to be expected of the peer. */
+  get hasSaidAll(): boolean {
+    if (this.options.shutdown || this.disabled) return true;
+    if (!this.ribPeer || !this.negotiated) return false;
+    return this.negotiated.families.every((family) => this.ribPeer!.endOfRib[family === 'ipv4-unicast' ? 0 : 1]);
+  }
+
+  start(): void {
+    if (!this.options.shutdown && !this.disabled) this.session.start();
+  }
+
+  /** Leaves for good: the session ends, the paths go. */
+  dispose(subcode: number, text?: string): Promise<void> {
+    const closed = this.session.dispose(subcode, text);
+    this.#cancelStale?.();
+    if (this.ribPeer) this.#host.pipeline.rib.removePeer(this.ribPeer);
+    this.ribPeer = undefined;
+    this.#host.pipeline.schedule();
+    return closed;
+  }
+
+  /** Takes new settings that need no new session. */
+  reconfigure(options: PeerOptions): void {
+    this.options = options;
+    if (!this.ribPeer || !this.negotiated) return;
+    const { pipeline } = this.#host;
+    if (this.ribPeer.session.importAccept !== this.importAccept)
+      pipeline.rib.setImport(this.ribPeer, this.importAccept);
+    for (const [index, member] of this.members.entries()) {
+      if (!member || member.group.parameters.accept === this.exportAccept) continue;
+      const parameters = { ...member.group.parameters, accept: this.exportAccept };
+      this.members[index] = pipeline.exporter.rejoin(member, parameters);
+    }
+    pipeline.schedule();
+  }
+
+  // ===== SessionListener =====
+
+  established(negotiated: Negotiated): void {
+    this.negotiated = negotiated;
+    const { pipeline, log } = this.#host;
+    const addresses = readNodeAddresses();
+    const session = this.#ribSession(negotiated, addresses);
+    this.ribPeer ??= pipeline.rib.addPeer(session);
+    if (!this.ribPeer) {
+      log.error({ peer: this.name }, 'too many peers: its routes are ignored');
+      return;
+    }
+    const preserved = negotiated.gracefulRestart?.forwardingPreserved ?? [];
+    pipeline.rib.establish(this.ribPeer, session, preserved);
+    this.#cancelStale?.();
+    this.#cancelStale = undefined;
+    if (this.ribPeer.stale[0]! + this.ribPeer.stale[1]! > 0) this.#sweepStaleAfter(STALE_PATHS_MS);
+    for (const family of negotiated.families) {
+      const parameters = this.#groupParameters(family, negotiated, addresses);
+      this.members[parameters.familyIndex] = pipeline.exporter.join(this.ribPeer.id, this.session, parameters);
+    }
+    log.info(
+      { peer: this.name, asn: negotiated.peerAsn, families: negotiated.families, holdTime: negotiated.holdTimeSeconds },
+      `peer ${this.name}: Established`,
+    );
+    pipeline.schedule();
+    this.#host.peerChanged(this);
+  }
+
+  update(bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+    const { pipeline } = this.#host;
+    if (!this.ribPeer) return undefined;
+    const error = pipeline.rib.receive(this.ribPeer, bytes, start, end);
+    pipeline.schedule();
+    return error;
+  }
+
+  routeRefresh(family: Family, subtype: number): void {
+    const { pipeline } = this.#host;
+    const index = family === 'ipv4-unicast' ? 0 : 1;
+    const member = this.members[index];
+    if (!member || !this.ribPeer) return;
+    if (subtype === RouteRefreshSubtype.beginOfRefresh) pipeline.rib.beginRefresh(this.ribPeer, family);
+    else if (subtype === RouteRefreshSubtype.endOfRefresh) pipeline.rib.endOfRib(this.ribPeer, family);
+    else if (this.negotiated?.enhancedRouteRefresh) {
+      pipeline.exporter.refresh(member, {
+        opening: encodeRouteRefresh({ family, subtype: RouteRefreshSubtype.beginOfRefresh }),
+        closing: encodeRouteRefresh({ family, subtype: RouteRefreshSubtype.endOfRefresh }),
+      });
+    } else pipeline.exporter.refresh(member, {});
+    pipeline.schedule();
+  }
+
+  down(reason: DownReason): void {
+    const { pipeline, log } = this.#host;
+    const restart = this.negotiated?.gracefulRestart;
+    this.negotiated = undefined;
+    for (const [index, member] of this.members.entries()) {
+      if (member) pipeline.exporter.leave(member);
+      this.members[index] = undefined;
+    }
+    // RFC 4724 §4.2: only the loss of the connection is a restart; a NOTIFICATION is the end.
+    const graceful =
+      restart && this.options.gracefulRestart && reason.notification === undefined && !this.session.stopped;
+    if (this.ribPeer) {
+      if (graceful) {
+        pipeline.rib.downKeepingStale(this.ribPeer, restart.families);
+        this.#sweepStaleAfter(restart.restartTimeSeconds * 1000);
+      } else {
+        pipeline.rib.down(this.ribPeer);
+      }
+    }
+    log.warn(
+      { peer: this.name, reason: reason.text },
+      `peer ${this.name}: down: ${reason.text}${graceful ? `; routes kept for ${restart.restartTimeSeconds} s` : ''}`,
+    );
+    pipeline.schedule();
+    this.#host.peerChanged(this);
+  }
+
+  drained(): void {
+    this.#host.pipeline.schedule();
+  }
+
+  #sweepStaleAfter(delayMs: number): void {
+    this.#cancelStale?.();
+    this.#cancelStale = this.#host.clock.after(delayMs, () => {
+      this.#cancelStale = undefined;
+      if (!this.ribPeer) return;
+      const swept = this.#host.pipeline.rib.sweepStale(this.ribPeer);
+      if (swept > 0) this.#host.log.info({ peer: this.name, swept }, `peer ${this.name}: ${swept} stale paths removed`);
+      this.#host.pipeline.schedule();
+      if (!this.negotiated) this.ended?.();
+    });
+  }
+
+  #ribSession(negotiated: Negotiated, addresses: readonly NodeAddress[]): RibSession {
+    const own = addresses.find((candidate) => equalBytes(candidate.bytes, negotiated.localAddress));
+    return {
+      address: this.address,
+      asn: negotiated.peerAsn,
+      external: negotiated.type === 'external',
+      routeReflectorClient: this.options.routeReflectorClient,
+      identifier: negotiated.peerIdentifier,
+      fourOctetAs: negotiated.fourOctetAs,
+      families: negotiated.families,
+      addPathReceive: negotiated.addPathReceive,
+      extendedNextHop: negotiated.extendedNextHop,
+      importAccept: this.importAccept,
+      interfaceName: this.options.interface ?? own?.interfaceName,
+    };
+  }
+
+  #groupParameters(family: Family, negotiated: Negotiated, addresses: readonly NodeAddress[]): GroupParameters {
+    const own = ownNextHops(addresses, negotiated.localAddress);
+    const familyIndex = family === 'ipv4-unicast' ? 0 : 1;
+    const nextHop = familyIndex === 1 ? own.ipv6 : (own.ipv4 ?? (negotiated.extendedNextHop ? own.ipv6 : undefined));
+    if (!nextHop) {
+      this.#host.log.warn(
+        { peer: this.name, family },
+        `peer ${this.name}: our own ${family} routes are not advertised: no address of that family on the session's interface`,
+      );
+    }
+    return {
+      family,
+      familyIndex,
+      external: negotiated.type === 'external',
+      client: negotiated.type === 'internal' && this.options.routeReflectorClient,
+      accept: this.exportAccept,
+      fourOctetAs: negotiated.fourOctetAs,
+      extendedNextHop: negotiated.extendedNextHop,
+      maxMessageLength: negotiated.maxMessageLength,
+      nextHopSelf: this.options.nextHopSelf,
+      nextHop,
+    };
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * The speaker's tables as the JSON of the control API. Cold; walks as it is pulled.
+ */
+import {
+  asPathToJson,
+  decodeAttributes,
+  formatAddress,
+  formatCommunity,
+  formatExtendedCommunity,
+  formatIpv4Number,
+  formatLargeCommunity,
+  formatOrigin,
+  formatPrefix,
+  parseAddress,
+  parsePrefix,
+} from 'bgp-parse';
+import type { PathAttributes } from 'bgp-parse';
+import type { PeerDto, RouteDto } from './control/dto.js';
+import type { RouteFilter } from './control/queries.js';
+import { FibStatus } from './fib/port.js';
+import type { Peer } from './peer.js';
+import type { Pipeline } from './pipeline.js';
+import { DECISION_REASONS } from './rib/decision.js';
+import type { FamilyRib } from './rib/family-rib.js';
+import { attributesOf, longestMatch, matchingIds, pathsOf, prefixIds } from './rib/route-view.js';
+import type { PathView } from './rib/route-view.js';
+import type { Clock } from './support/clock.js';
+
+export class SpeakerViews {
+  readonly #pipeline: Pipeline;
+  readonly #clock: Clock;
+
+  constructor(pipeline: Pipeline, clock: Clock) {
+    this.#pipeline = pipeline;
+    this.#clock = clock;
+  }
+
+  /** Routes that pass the filter; `peer` is the one the filter names. */
+  *routes(filter: RouteFilter, peer: Peer | undefined): Iterable<RouteDto> {
+    const { rib } = this.#pipeline;
+    for (const family of rib.families) {
+      if (filter.family !== undefined && filter.family !== family.family) continue;
+      for (const id of this.#ids(family, filter)) {
+        if (filter.peer?.direction === 'advertised') {
+          const route = peer && this.advertised(family, id, peer);
+          if (route) yield route;
+          continue;
+        }
+        for (const view of pathsOf(rib, family, id)) {
+          if (filter.best && !view.best) continue;
+          if (filter.peer && (!peer?.ribPeer || view.peerId !== peer.ribPeer.id)) continue;
+          yield this.#route(family, view);
+        }
+      }
+    }
+  }
+
+  /** The best path of a prefix, undefined when there is none. */
+  best(family: FamilyRib, id: number): RouteDto | undefined {
+    if (family.prefixes.bestAttribute[id] === 0) return undefined;
+    const { prefixes, paths } = family;
+    const path = prefixes.firstPath[id]!;
+    if (path === 0) return undefined;
+    return this.#route(family, {
+      prefixId: id,
+      path,
+      peerId: paths.peer[path]!,
+      attribute: paths.attribute[path]!,
+      best: true,
+      stale: this.#pipeline.rib.isStale(family, path),
+      pathId: undefined,
+      reason: DECISION_REASONS[prefixes.reason[id]!]!,
+      changedAtSeconds: paths.changedAt[path]!,
+    });
+  }
+
+  prefixText(family: FamilyRib, id: number): string {
+    return formatPrefix({ bytes: family.addressBytes(id), length: family.prefixes.length[id]! });
+  }
+
+  /** The prefix as it stands in the peer's Adj-RIB-Out. */
+  advertised(family: FamilyRib, id: number, peer: Peer): RouteDto | undefined {
+    const { exporter } = this.#pipeline;
+    const member = peer.members[family.index];
+    if (!member || !exporter.isAdvertised(member, id)) return undefined;
+    const outgoing = exporter.describe(member, id);
+    const best = this.best(family, id);
+    if (!outgoing || !best) return undefined;
+    const attributes = decodeAttributes(outgoing.attributes, 0, outgoing.attributes.length);
+    return { ...best, ...attributeFields(attributes), nextHop: nextHopText(outgoing.nextHop) };
+  }
+
+  peer(peer: Peer): PeerDto {
+    const { session, negotiated, options, ribPeer } = peer;
+    const { rib } = this.#pipeline;
+    const establishedAtMs = session.establishedAtMs;
+    const received = (ribPeer?.paths[0] ?? 0) + (ribPeer?.paths[1] ?? 0);
+    let advertised = 0;
+    for (const member of peer.members) if (member) advertised += this.#pipeline.exporter.advertisedCount(member);
+    return {
+      address: peer.name,
+      asn: negotiated?.peerAsn ?? (typeof options.asn === 'number' ? options.asn : null),
+      state: session.state,
+      description: options.description ?? null,
+      group: options.group ?? null,
+      uptimeSeconds: establishedAtMs === undefined ? null : Math.floor((this.#clock.nowMs() - establishedAtMs) / 1000),
+      lastError: session.lastError ?? null,
+      notes: this.#notes(peer),
+      routerId: negotiated ? formatIpv4Number(negotiated.peerIdentifier) : null,
+      families: [...(negotiated?.families ?? options.families)],
+      type: peer.external ? 'external' : 'internal',
+      dynamic: peer.dynamic,
+      localAddress: negotiated ? formatAddress(negotiated.localAddress) : (options.localAddress ?? null),
+      holdTimeSeconds: negotiated?.holdTimeSeconds ?? options.holdTimeSeconds,
+      keepaliveTimeSeconds: negotiated?.keepaliveTimeSeconds ?? options.keepaliveTimeSeconds,
+      capabilities: [...(negotiated?.peerCapabilities ?? [])],
+      import: options.import ?? (peer.importAccept ? 'accept' : 'reject'),
+      export: options.export ?? (peer.exportAccept ? 'accept' : 'reject'),
+      received,
+      accepted: ribPeer && rib.peers.importAccept[ribPeer.id] === 1 ? received : 0,
+      advertised,
+      messagesIn: session.counters.messagesIn,
+      messagesOut: session.counters.messagesOut,
+      updatesIn: session.counters.updatesIn,
+      updatesOut: session.counters.updatesOut,
+      sessionsEstablished: session.counters.sessionsEstablished,
+      sendBacklogBytes: session.backlogBytes,
+      malformedUpdates: ribPeer?.malformedUpdates ?? 0,
+    };
+  }
+
+  #notes(peer: Peer): string[] {
+    const notes: string[] = [];
+    const { options } = peer;
+    if (options.shutdown) notes.push('administratively down: shutdown is set in the configuration');
+    if (peer.disabled) notes.push('administratively down: disabled with bgpctl');
+    if (peer.external && options.import === undefined) {
+      notes.push('nothing is accepted from this external peer: no import policy is named (RFC 8212)');
+    }
+    if (peer.external && options.export === undefined) {
+      notes.push('nothing is advertised to this external peer: no export policy is named (RFC 8212)');
+    }
+    for (const member of peer.members) {
+      if (member && !member.group.parameters.nextHop) {
+        notes.push(`no own next hop for ${member.group.parameters.family} on the session's interface`);
+      }
+      if (member && !member.inStream)
+        notes.push(`${member.pending} ${member.group.parameters.family} prefixes to send`);
+    }
+    const malformed = peer.ribPeer;
+    if (malformed && malformed.malformedUpdates > 0) {
+      notes.push(`${malformed.malformedUpdates} malformed updates, the last: ${malformed.lastMalformed}`);
+    }
+    if (malformed && malformed.stale[0]! + malformed.stale[1]! > 0) {
+      notes.push('its routes are stale: kept while it restarts (RFC 4724)');
+    }
+    return notes;
+  }
+
+  *#ids(family: FamilyRib, filter: RouteFilter): Iterable<number> {
+    if (filter.match === undefined) {
+      yield* prefixIds(family);
+      return;
+    }
+    const bits = family.index === 0 ? 4 : 16;
+    if (filter.match.includes('/')) {
+      const prefix = parsePrefix(filter.match);
+      if (prefix?.bytes.length === bits) yield* matchingIds(family, prefix, filter.longer ?? false);
+      return;
+    }
+    const address = parseAddress(filter.match);
+    if (address?.length !== bits) return;
+    const id = longestMatch(family, address);
+    if (id !== 0) yield id;
+  }
+
+  #route(family: FamilyRib, view: PathView): RouteDto {
+    const { rib, fibFeed } = this.#pipeline;
+    const session = view.peerId === 0 ? undefined : rib.peers.get(view.peerId)?.session;
+    const attributes = attributesOf(rib, view.attribute);
+    return {
+      prefix: this.prefixText(family, view.prefixId),
+      family: family.family,
+      best: view.best,
+      installed: view.best && fibFeed?.status(family, view.prefixId) === FibStatus.installed,
+      peer: session ? formatAddress(session.address) : null,
+      peerAsn: session?.asn ?? null,
+      nextHop: session ? nextHopText(attributes.nextHop) : 'self',
+      ...attributeFields(attributes),
+      pathId: view.pathId ?? null,
+      stale: view.stale,
+      reason: view.reason,
+      ageSeconds: Math.max(0, this.#pipeline.elapsedSeconds - view.changedAtSeconds),
+    };
+  }
+}
+
+function nextHopText(bytes: Uint8Array | undefined): string {
+  return bytes ? formatAddress(bytes.length === 32 ? bytes.subarray(0, 16) : bytes) : '';
+}
+
+function attributeFields(
+  attributes: PathAttributes,
+): Pick<
+  RouteDto,
+  | 'asPath'
+  | 'origin'
+  | 'localPref'
+  | 'med'
+  | 'communities'
+  | 'largeCommunities'
+  | 'extendedCommunities'
+  | 'originatorId'
+  | 'clusterList'
+> {
+  return {
+    asPath: asPathToJson(attributes.asPath),
+    origin: formatOrigin(attributes.origin),
+    localPref: attributes.localPref ?? null,
+    med: attributes.med ?? null,
+    communities: attributes.communities?.map(formatCommunity) ?? null,
+    largeCommunities: attributes.largeCommunities?.map((community) => formatLargeCommunity(community)) ?? null,
+    extendedCommunities: attributes.extendedCommunities?.map(formatExtendedCommunity) ?? null,
+    originatorId: attributes.originatorId === undefined ? null : formatIpv4Number(attributes.originatorId),
+    clusterList: attributes.clusterList?.map(formatIpv4Number) ?? null,
+  };
+}
