@@ -1,6 +1,7 @@
 /**
  * AS_PATH: hops, neighbour and origin, counting, and the merge with AS4_PATH against a naive reading of RFC 6793 §4.2.3.
  */
+import assert from 'node:assert/strict';
 import t from 'tap';
 import fc from 'fast-check';
 import {
@@ -96,12 +97,12 @@ t.test('AS_PATH with AS4_PATH: the octets say what the RFC says', (t) => {
       const length = canonicalizeAttributes(block, 0, block.length, context, scan, target);
       const result = decodeAttributes(target, 0, length).asPath;
       const expected = naiveMerge(path, path4);
-      t.same(
+      assert.deepEqual(
         units(result).map(({ text }) => text),
         expected,
       );
       // The number of AS numbers never changes by the merge.
-      t.equal(scan.asPathHops, naiveHops(path));
+      assert.equal(scan.asPathHops, naiveHops(path));
       if (
         expected.join() !==
         units(path)
@@ -110,13 +111,13 @@ t.test('AS_PATH with AS4_PATH: the octets say what the RFC says', (t) => {
       )
         merged++;
       const plain = result.filter((segment) => !isConfed(segment));
-      t.equal(scan.neighborAs, plain[0]?.type === sequence ? plain[0].asns[0] : 0);
-      t.equal(scan.originAs, plain.at(-1)?.type === sequence ? plain.at(-1)!.asns.at(-1) : 0);
-      t.equal(
+      assert.equal(scan.neighborAs, plain[0]?.type === sequence ? plain[0].asns[0] : 0);
+      assert.equal(scan.originAs, plain.at(-1)?.type === sequence ? plain.at(-1)!.asns.at(-1) : 0);
+      assert.equal(
         scan.hasAsSet,
         plain.some(({ type }) => type === set),
       );
-      t.equal(scan.hasConfedSegments, result.some(isConfed));
+      assert.equal(scan.hasConfedSegments, result.some(isConfed));
     }),
     { numRuns: 3000 },
   );
@@ -129,13 +130,13 @@ t.test('four-octet paths: summary and count against the value', (t) => {
     fc.property(segments(fc.integer({ min: 1, max: 6 }), 6), fc.integer({ min: 1, max: 6 }), (asPath, asn) => {
       const block = encodeAttributes({ origin: 0, asPath, nextHop: Uint8Array.of(192, 0, 2, 1), localPref: 100 });
       const scan = new AttributeScan();
-      t.equal(
+      assert.equal(
         scanAttributes(block, 0, block.length, { external: false, fourOctetAs: true, mpNextHop: false }, scan),
         0,
       );
-      t.equal(scan.asPathHops, naiveHops(asPath));
+      assert.equal(scan.asPathHops, naiveHops(asPath));
       const times = asPath.flatMap(({ asns }) => asns).filter((each) => each === asn).length;
-      t.equal(countAs(scan.asPathBytes, scan.asPathStart, scan.asPathEnd, asn), times);
+      assert.equal(countAs(scan.asPathBytes, scan.asPathStart, scan.asPathEnd, asn), times);
     }),
     { numRuns: 1000 },
   );

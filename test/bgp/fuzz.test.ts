@@ -101,6 +101,9 @@ const seeds: Uint8Array[] = [
   ]),
 ];
 
+// A few seconds alone, more on a busy machine.
+t.setTimeout(180_000);
+
 const RANKING = [
   'origin', 'med', 'localPref', 'asPathHops', 'neighborAs', 'originAs', 'hasAsSet', 'hasConfedSegments', 'hasMed',
   'hasLocalPref', 'hasOriginatorId', 'hasAtomicAggregate', 'hasOtc', 'originatorId', 'clusterCount', 'communitiesCount',
@@ -235,13 +238,13 @@ function runs(
 }
 type Tap = typeof t;
 
-runs(t, 'mutated messages', 1, 30_000, (pick) => mutate(seeds[pick(seeds.length)]!, pick));
+runs(t, 'mutated messages', 1, 20_000, (pick) => mutate(seeds[pick(seeds.length)]!, pick));
 runs(t, 'random octets', 2, 10_000, (pick) => Uint8Array.from({ length: pick(120) }, () => pick(256)));
 runs(t, 'random octets behind a header', 3, 10_000, (pick) => {
   const body = Uint8Array.from({ length: pick(80) }, () => (pick(3) === 0 ? pick(8) : pick(256)));
   return concat(new Uint8Array(16).fill(0xff), Uint8Array.of(0, 19 + body.length, 1 + pick(5)), body);
 });
-runs(t, 'attributes in any order, number and shape', 4, 15_000, (pick) => {
+runs(t, 'attributes in any order, number and shape', 4, 10_000, (pick) => {
   const codes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 18, 25, 32, 35, 99, 200];
   const known = encodeAttributes({ ...full, asPath: full.asPath.slice(1) });
   const pieces: Uint8Array[] = [];
@@ -267,6 +270,6 @@ runs(t, 'attributes in any order, number and shape', 4, 15_000, (pick) => {
 });
 
 t.test('enough of it was accepted to mean something', (t) => {
-  t.ok(canonicalForms > 3_000, `${canonicalForms} blocks had a canonical form`);
+  t.ok(canonicalForms > 2_000, `${canonicalForms} blocks had a canonical form`);
   t.end();
 });

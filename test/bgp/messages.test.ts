@@ -1,4 +1,5 @@
 /** NOTIFICATION, KEEPALIVE and ROUTE-REFRESH: vectors both ways, shutdown texts, malformed ones. */
+import assert from 'node:assert/strict';
 import t from 'tap';
 import fc from 'fast-check';
 import {
@@ -22,10 +23,10 @@ t.test('KEEPALIVE (RFC 4271 §4.4)', (t) => {
   t.end();
 });
 
-t.test('every code and subcode, with and without data, both ways', (t) => {
+t.test('every code with subcodes known and unknown, with and without data, both ways', (t) => {
   let wrong = 0;
   for (let code = 0; code < 256; code++) {
-    for (let subcode = 0; subcode < 256; subcode++) {
+    for (const subcode of [...Array(12).keys(), 128, 255]) {
       for (const data of [new Uint8Array(0), Uint8Array.of(code, subcode, 1)]) {
         const bytes = encodeNotification({ code, subcode, data });
         if (toHex(bytes) !== toHex(message(3, concat(Uint8Array.of(code, subcode), data)))) wrong++;
@@ -108,7 +109,7 @@ t.test('shutdown text of any octets is what a decoder of UTF-8 says', (t) => {
       } catch {
         expected = undefined;
       }
-      t.equal(shutdownText(concat(Uint8Array.of(octets.length), octets)), expected);
+      assert.equal(shutdownText(concat(Uint8Array.of(octets.length), octets)), expected);
     }),
     { numRuns: 2000 },
   );

@@ -73,6 +73,9 @@ function expected(code: number, flags: number, length: number, external: boolean
   return verdict;
 }
 
+// A few seconds alone, more on a busy machine.
+t.setTimeout(180_000);
+
 for (const external of [false, true]) {
   const context = { external, fourOctetAs: true, mpNextHop: false };
   t.test(`every code × flags × length, ${external ? 'external' : 'internal'}`, (t) => {

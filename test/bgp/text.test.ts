@@ -1,4 +1,5 @@
 /** Texts of attributes: known forms, and that every text is read as the octets it came from. */
+import assert from 'node:assert/strict';
 import t from 'tap';
 import fc from 'fast-check';
 import {
@@ -79,7 +80,7 @@ t.test('extended communities (RFC 4360, RFC 5668, link bandwidth)', (t) => {
   );
   fc.assert(
     fc.property(octets, (value) => {
-      t.equal(toHex(parseExtendedCommunity(formatExtendedCommunity(value))!), toHex(value));
+      assert.equal(toHex(parseExtendedCommunity(formatExtendedCommunity(value))!), toHex(value));
     }),
     { numRuns: 3000 },
   );

@@ -96,6 +96,9 @@ t.test('End-of-RIB (RFC 4724 §2)', (t) => {
   t.end();
 });
 
+// A few seconds alone, more on a busy machine.
+t.setTimeout(180_000);
+
 const context = { external: false, fourOctetAs: true };
 
 t.test('a whole UPDATE', (t) => {
