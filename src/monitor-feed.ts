@@ -20,25 +20,25 @@ export class MonitorFeed {
   readonly #pipeline: Pipeline;
   readonly #views: SpeakerViews;
   readonly #clock: Clock;
-  readonly #listeners = new Set<MonitorListener>();
+  readonly #listeners: Set<MonitorListener>;
   readonly #queues = [new DirtyQueue(), new DirtyQueue()];
   /** Ids in the queue. */
   readonly #queued = [new Set<number>(), new Set<number>()];
   #scheduled = false;
 
-  constructor(pipeline: Pipeline, views: SpeakerViews, clock: Clock) {
+  /** `listeners` belongs to the speaker: subscribers outlive a pipeline. */
+  constructor(pipeline: Pipeline, views: SpeakerViews, clock: Clock, listeners: Set<MonitorListener>) {
+    this.#listeners = listeners;
     this.#pipeline = pipeline;
     this.#views = views;
     this.#clock = clock;
+    this.listenersChanged();
   }
 
-  subscribe(listener: MonitorListener): () => void {
-    this.#listeners.add(listener);
-    this.#pipeline.observers.add(this.#observe);
-    return () => {
-      this.#listeners.delete(listener);
-      if (this.#listeners.size === 0) this.#pipeline.observers.delete(this.#observe);
-    };
+  /** Watches the pipeline only while somebody listens. */
+  listenersChanged(): void {
+    if (this.#listeners.size > 0) this.#pipeline.observers.add(this.#observe);
+    else this.#pipeline.observers.delete(this.#observe);
   }
 
   peerChanged(peer: Peer): void {

@@ -71,6 +71,9 @@ export class Speaker implements Queries {
   #originated = new Map<string, Prefix>();
   #restarting = true;
   #cancelDeferral: Cancel | undefined;
+  /** Kernel routes of a previous run were found at the start. */
+  #adopted = false;
+  readonly #listeners = new Set<MonitorListener>();
   readonly #warnings: string[] = [];
 
   constructor(settings: Settings, dependencies: SpeakerDependencies) {
@@ -94,6 +97,7 @@ export class Speaker implements Queries {
       },
       { clock: this.#clock, log: this.#log },
     );
+    this.#setRangePasswords([], settings.listenRanges);
     await this.#server.start();
     await this.#startKernelSide(settings);
     this.#pipeline = new Pipeline({
@@ -104,7 +108,7 @@ export class Speaker implements Queries {
       onEndOfRib: () => this.#endOfRibReceived(),
     });
     this.#views = new SpeakerViews(this.#pipeline, this.#clock);
-    this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock);
+    this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
     this.#host = this.#createHost(settings);
     this.#beginDeferral(settings);
@@ -117,14 +121,16 @@ export class Speaker implements Queries {
   async apply(settings: Settings): Promise<ApplyReport> {
     const changes = diffSettings(this.#settings, settings);
     const report: string[] = [];
-    for (const key of ['asn', 'routerId', 'clusterId', 'port'] as const) {
-      if (changes.global.some((change) => change.key === key)) {
-        throw new Error(`${key} cannot be changed while the daemon runs: restart it`);
-      }
+    const changed = new Set(changes.global.map((change) => change.key));
+    if (changed.has('asn') || changed.has('routerId') || changed.has('clusterId')) {
+      await this.#startAgain(settings);
+      return ['identity changed: all sessions were closed and opened again; kernel routes stayed'];
     }
-    if (changes.listen.added.length + changes.listen.removed.length > 0) {
-      throw new Error('listen cannot be changed while the daemon runs: restart it');
+    if (changed.has('port') || changes.listen.added.length + changes.listen.removed.length > 0) {
+      await this.#server.relisten(settings.listen, settings.port);
+      report.push('listeners: opened anew');
     }
+    this.#setRangePasswords(this.#settings.listenRanges, settings.listenRanges);
     this.#settings = settings;
     for (const { address } of changes.peers.removed) {
       await this.#removePeer(this.#find(address)!, CeaseSubcode.peerDeconfigured);
@@ -149,14 +155,36 @@ export class Speaker implements Queries {
   }
 
   /** Says Cease to every peer, removes our kernel routes, closes everything. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#close(CeaseSubcode.administrativeShutdown, false);
+  }
+
+  async #close(subcode: number, keepRoutes: boolean): Promise<void> {
     this.#cancelDeferral?.();
     this.#pipeline?.stop();
     await Promise.all([
-      ...[...this.#peers.values()].map((peer) => peer.session.stop(CeaseSubcode.administrativeShutdown)),
+      ...[...this.#peers.values()].map((peer) => peer.session.stop(subcode)),
       this.#server?.stop(),
-      this.#fib?.stop(false),
+      this.#fib?.stop(keepRoutes),
     ]);
+    this.#fib = undefined;
+  }
+
+  /** A new AS or identifier: everything is built anew under it; the kernel goes on forwarding and is adopted. */
+  async #startAgain(settings: Settings): Promise<void> {
+    const before = this.#settings;
+    await this.#close(CeaseSubcode.otherConfigurationChange, true);
+    this.#peers.clear();
+    this.#originated = new Map();
+    this.#restarting = true;
+    this.#settings = { ...settings, fib: before.fib, control: before.control };
+    try {
+      await this.start();
+    } catch (error) {
+      this.#settings = before;
+      await this.start();
+      throw error;
+    }
   }
 
   // ===== Queries =====
@@ -239,7 +267,12 @@ export class Speaker implements Queries {
   }
 
   subscribe(listener: MonitorListener): () => void {
-    return this.#monitor.subscribe(listener);
+    this.#listeners.add(listener);
+    this.#monitor.listenersChanged();
+    return () => {
+      this.#listeners.delete(listener);
+      this.#monitor.listenersChanged();
+    };
   }
 
   // ===== Peers =====
@@ -260,7 +293,8 @@ export class Speaker implements Queries {
       },
       restarting: () => this.#restarting,
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
-      forwardingPreserved: () => (this.#restarting ? (['ipv4-unicast', 'ipv6-unicast'] as const) : []),
+      forwardingPreserved: () =>
+        this.#restarting && (this.#adopted || !settings.fib.enabled) ? (['ipv4-unicast', 'ipv6-unicast'] as const) : [],
       peerChanged: (peer) => this.#monitor.peerChanged(peer),
     };
   }
@@ -335,6 +369,17 @@ export class Speaker implements Queries {
     return peer.session;
   }
 
+  /** TCP MD5 keys of listen ranges belong to the listeners, not to a session. */
+  #setRangePasswords(before: readonly ListenRangeSettings[], after: readonly ListenRangeSettings[]): void {
+    for (const range of before) this.#setRangePassword(range, undefined);
+    for (const range of after) this.#setRangePassword(range, range.peer.password);
+  }
+
+  #setRangePassword(range: ListenRangeSettings, password: string | undefined): void {
+    const prefix = range.peer.password === undefined ? undefined : parsePrefix(range.prefix);
+    if (prefix) this.#server.setRangePassword(prefix.bytes, prefix.length, password);
+  }
+
   #find(address: string): Peer | undefined {
     const bytes = parseAddress(bare(address));
     if (!bytes) return undefined;
@@ -355,6 +400,7 @@ export class Speaker implements Queries {
     const fib: FibPort = new Fib({ ...settings.fib, watchOnly: !settings.fib.enabled }, this.#fibEvents(), this.#log);
     this.#fib = fib;
     this.#kernel = await fib.start();
+    this.#adopted = fib.counts().installed > 0;
   }
 
   #fibEvents(): FibEvents {

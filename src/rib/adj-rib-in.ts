@@ -225,7 +225,10 @@ export class AdjRibIn {
     let pathId = 0;
     while (at < end) {
       if (withPathIds) {
-        if (end - at < 5) return invalidNlri(peer, rib);
+        if (end - at < 5) {
+          attributes.references[attribute] = attributes.references[attribute]! + added;
+          return invalidNlri(peer, rib);
+        }
         pathId = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
         at += 4;
       }

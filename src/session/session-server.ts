@@ -57,7 +57,7 @@ export class SessionServer {
   readonly timers: SessionTimers;
   /** Connections closed because nobody is configured for their address, or too many are pending. */
   refusedConnections = 0;
-  readonly #options: SessionServerOptions;
+  #options: SessionServerOptions;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #sessions = new Map<string, AcceptingSession>();
@@ -89,6 +89,20 @@ export class SessionServer {
     const listeners = this.#listeners;
     this.#listeners = [];
     await Promise.all(listeners.map(({ server }) => new Promise((resolve) => server.close(resolve))));
+  }
+
+  /** Other addresses or another port; sessions go on. Rejects when one cannot be opened: the old ones are back then. */
+  async relisten(listen: readonly string[], port: number): Promise<void> {
+    const before = this.#options;
+    await this.stop();
+    this.#options = { ...before, listen, port };
+    try {
+      await this.start();
+    } catch (error) {
+      this.#options = before;
+      await this.start();
+      throw error;
+    }
   }
 
   /** Where it accepts now; the port is the real one when 0 was asked for. */
