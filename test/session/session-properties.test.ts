@@ -57,7 +57,12 @@ t.test('the machine: no connection, timer or route survives its state', (t) => {
   t.end();
 });
 
+// Coming up stands here more than once, else hardly any session would.
 const ACTIONS = [
+  'establish',
+  'establish',
+  'establish',
+  'wait',
   'open',
   'keepalive',
   'update',
@@ -93,6 +98,7 @@ t.test('the session: random peers, random operators', async (t) => {
         const ended: Promise<void>[] = [];
         for (const action of actions) {
           const raw = peer.connections.at(-1);
+          if (action === 'establish') raw?.send(rawOpen(), keepaliveMessage);
           if (action === 'open') raw?.send(rawOpen());
           if (action === 'keepalive') raw?.send(keepaliveMessage);
           if (action === 'update') raw?.send(UPDATE);
