@@ -46,8 +46,8 @@ export interface SessionServerDeps {
   readonly log: Log;
 }
 
-/** Connections waiting for `accept` in the kernel. */
-const BACKLOG = 511;
+/** Connections waiting for `accept`: a reflector that starts is dialled by all its clients at once, and a lost SYN costs 1 s. */
+const BACKLOG = 4096;
 /** Dynamic peers that have connected and are not Established: more are refused, so that strangers cannot fill memory. */
 const MAX_PENDING_DYNAMIC = 1024;
 /** At most one line in the log per this time about refused connections. */
