@@ -353,7 +353,8 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     else other?.feed({ type: 'OpenCollisionDump' }, 'connection collision');
     this.counters.sessionsEstablished++;
     this.#offerLevel = OfferLevel.full;
-    this.#deps.log.info(
+    // The listener tells people; it knows the peer by more than its address.
+    this.#deps.log.debug(
       {
         peer: this.key,
         asn: negotiated.peerAsn,
@@ -385,7 +386,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   down(reason: DownReason): void {
     this.#active = undefined;
     this.lastError = reason.text;
-    this.#deps.log.warn({ peer: this.key, reason: reason.text }, 'session down');
+    this.#deps.log.debug({ peer: this.key, reason: reason.text }, 'session down');
     this.#listener.down(reason);
   }
 
