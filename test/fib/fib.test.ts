@@ -164,7 +164,7 @@ t.test('what somebody deletes, changes or adds is put right, and counted', optio
   ip('-6 route del fd00:18::/64');
   await until('repaired', () => h.fib.counts().repaired === 3);
   t.strictSame(routes(), ['172.18.0.0/24 via 192.168.245.172 dev ens33 metric 20']);
-  ip('route flush proto bgp');
+  ip('route replace 172.18.0.0/24 via 192.168.245.66 dev ens33 proto bgp metric 20 onlink');
   await until('repaired', () => h.fib.counts().repaired === 4);
   ip('route add 172.30.0.0/24 via 192.168.245.66 proto bgp metric 20');
   await until('what nobody asked for goes', () => routes().length === 1);

@@ -1,0 +1,301 @@
+/** The core on a kernel of Maps: whatever happens in whatever order, the kernel ends as wanted. */
+import { parseAddress } from 'bgp-parse';
+import fc from 'fast-check';
+import { RouteMessage } from 'netlink';
+import t from 'tap';
+import { FibStatus, type NextHopState } from '../../src/fib/port.js';
+import { Syncer, type SyncerEvents } from '../../src/fib/syncer.js';
+import { FakeKernel, type FakeRoute, keyOf } from './fixtures/fake-kernel.js';
+import { encodeRecords } from './fixtures/harness.js';
+
+const settings = { table: 254, protocol: 186, metric: 20, watchOnly: false };
+
+class Bench implements SyncerEvents {
+  nowMs = 0;
+  readonly kernel = new FakeKernel();
+  readonly nextHops = new Map<number, NextHopState>();
+  readonly status = new Map<number, number>();
+  readonly fatals: string[] = [];
+  readonly logs: string[] = [];
+  syncer: Syncer;
+
+  constructor() {
+    this.kernel.setLink(1, 'eth0', true);
+    this.kernel.setLink(2, 'eth1', true);
+    this.kernel.addForeign(connected([10, 0, 1, 0], 1));
+    this.kernel.addForeign(connected([10, 0, 2, 0], 2));
+    this.kernel.discard();
+    this.syncer = this.restart();
+  }
+
+  /** A new process on the same kernel. */
+  restart(): Syncer {
+    this.syncer = new Syncer(settings, this.kernel, this, () => this.nowMs, new RouteMessage());
+    this.syncer.start();
+    return this.syncer;
+  }
+
+  kernelChanged(): void {}
+  nextHopsChanged(changes: readonly NextHopState[]): void {
+    for (const change of changes) this.nextHops.set(change.id, change);
+  }
+  statusChanged(_family: string, pairs: Uint32Array, count: number): void {
+    for (let i = 0; i < count; i++) this.status.set(pairs[i * 2]!, pairs[i * 2 + 1]!);
+  }
+  log(_level: string, _fields: object, message: string): void {
+    this.logs.push(message);
+  }
+  fatal(message: string): void {
+    this.fatals.push(message);
+  }
+
+  track(id: number, address: string): void {
+    this.syncer.trackNextHop(id, parseAddress(address)!, undefined);
+  }
+
+  want(id: number, prefix: string, nextHop: number): void {
+    this.syncer.submit('ipv4-unicast', encodeRecords('ipv4-unicast', [{ id, prefix, nextHop }]), 1);
+  }
+
+  /** Steps until nothing is left to do by itself, letting time pass; how many steps that took. */
+  settle(limitMs = 120_000): number {
+    const end = this.nowMs + limitMs;
+    for (let steps = 1; ; steps++) {
+      const wait = this.syncer.step();
+      if (wait === Infinity || this.nowMs + wait > end) return steps;
+      this.nowMs += wait;
+      if (steps > 100_000) throw new Error('never comes to rest');
+    }
+  }
+
+  ours(): string[] {
+    return [...this.kernel.routes.values()]
+      .filter((route) => route.protocol === 186 && route.priority === 20)
+      .map(
+        (route) => `${route.dst.join('.')}/${route.dstLength} via ${route.gateway.join('.')} ${route.interfaceIndex}`,
+      )
+      .sort();
+  }
+}
+
+function connected(dst: number[], interfaceIndex: number): FakeRoute {
+  return foreign(dst, { protocol: 2, interfaceIndex, gateway: [], gatewayFamily: 0 });
+}
+
+function foreign(dst: number[], more: Partial<FakeRoute> = {}): FakeRoute {
+  const base = { family: 2, dst, dstLength: 24, table: 254, protocol: 4, priority: 0, type: 1 } as const;
+  return { ...base, gateway: [10, 0, 1, 9], gatewayFamily: 2, interfaceIndex: 1, ...more };
+}
+
+const own = (third: number, gateway = [10, 0, 1, 5]) =>
+  foreign([20, 0, third, 0], { protocol: 186, priority: 20, gateway });
+
+t.test('one route: in, moved, out', (t) => {
+  const b = new Bench();
+  b.track(1, '10.0.1.5');
+  b.track(2, '10.0.2.5');
+  b.want(7, '20.0.0.0/24', 1);
+  b.settle();
+  t.strictSame(b.ours(), ['20.0.0.0/24 via 10.0.1.5 1']);
+  b.want(7, '20.0.0.0/24', 2);
+  b.settle();
+  t.strictSame(b.ours(), ['20.0.0.0/24 via 10.0.2.5 2']);
+  t.equal(b.kernel.writes, 2, 'replaced in one write');
+  b.want(7, '20.0.0.0/24', 2);
+  b.status.clear();
+  b.settle();
+  t.equal(b.kernel.writes, 2, 'said again: no write');
+  t.equal(b.status.get(7), FibStatus.installed, 'but an answer');
+  b.want(7, '20.0.0.0/24', 0);
+  b.settle();
+  t.strictSame(b.ours(), []);
+  t.equal(b.status.get(7), FibStatus.absent);
+  t.equal(b.syncer.tables[0].rows.used, 2, 'only the connected prefixes are remembered');
+  t.end();
+});
+
+t.test('refusals: by name, tried again with growing delays, gone when they end', (t) => {
+  const b = new Bench();
+  b.track(1, '10.0.1.5');
+  b.kernel.refusals.set('20.0.0.0/24', 28);
+  b.want(7, '20.0.0.0/24', 1);
+  const steps = b.settle(60_000);
+  t.ok(steps < 20, `${steps} steps in a minute: not spinning`);
+  t.equal(b.status.get(7), FibStatus.failed);
+  t.match(b.syncer.rows({ table: 0, row: 0 }, 10).rows, [{ error: 'ENOSPC' }]);
+  b.kernel.refusals.clear();
+  b.settle();
+  t.equal(b.status.get(7), FibStatus.installed);
+  t.same(b.syncer.counts[FibStatus.installed], 1);
+  t.end();
+});
+
+t.test('EPERM is fatal, and said once', (t) => {
+  const b = new Bench();
+  b.track(1, '10.0.1.5');
+  for (let i = 0; i < 5; i++) {
+    b.kernel.refusals.set(`20.0.${i}.0/24`, 1);
+    b.want(i, `20.0.${i}.0/24`, 1);
+  }
+  b.settle(60_000);
+  t.match(b.fatals, [/CAP_NET_ADMIN/]);
+  t.equal(b.fatals.length, 1);
+  t.end();
+});
+
+t.test('EEXIST by a route of ours that we did not know of is cleared away', (t) => {
+  const b = new Bench();
+  b.track(1, '10.0.1.5');
+  b.kernel.routes.set(keyOf(own(0)), own(0, [10, 0, 1, 77]));
+  b.want(7, '20.0.0.0/24', 1);
+  b.settle();
+  t.strictSame(b.ours(), ['20.0.0.0/24 via 10.0.1.5 1']);
+  // One of somebody else, which we have not been told of yet, is not.
+  const theirs = foreign([20, 0, 1, 0], { priority: 20 });
+  b.kernel.routes.set(keyOf(theirs), theirs);
+  b.want(8, '20.0.1.0/24', 1);
+  b.settle();
+  t.equal(b.status.get(8), FibStatus.failed);
+  t.equal(b.kernel.routes.get(keyOf(theirs))?.protocol, 4);
+  t.match(b.syncer.rows({ table: 0, row: 0 }, 10).rows[1], { error: 'blocked by proto static metric 20' });
+  t.end();
+});
+
+t.test('a restart adopts; what is asked for again costs no write; the rest is swept', (t) => {
+  const b = new Bench();
+  b.track(1, '10.0.1.5');
+  for (let i = 0; i < 3; i++) b.want(i, `20.0.${i}.0/24`, 1);
+  b.settle();
+  const { writes } = b.kernel;
+  b.restart();
+  t.equal(b.syncer.counts[FibStatus.installed], 3);
+  b.track(9, '10.0.1.5');
+  b.want(5, '20.0.1.0/24', 9);
+  b.settle();
+  t.equal(b.kernel.writes, writes);
+  b.syncer.sweepStale();
+  b.settle();
+  t.strictSame(b.ours(), ['20.0.1.0/24 via 10.0.1.5 1']);
+  b.syncer.removeAll();
+  t.strictSame(b.ours(), []);
+  t.end();
+});
+
+t.test('recursion through foreign routes only, never through our own', (t) => {
+  const b = new Bench();
+  b.track(1, '20.0.0.5');
+  b.track(2, '10.0.1.5');
+  b.want(1, '20.0.0.0/24', 2);
+  b.want(2, '30.0.0.0/24', 1);
+  b.settle();
+  t.match(b.nextHops.get(1), { resolvable: false, detail: 'no route' });
+  b.kernel.addForeign(
+    foreign([0, 0, 0, 0], { dstLength: 0, gateway: [10, 0, 2, 1], interfaceIndex: 2, priority: 100 }),
+  );
+  b.settle();
+  t.match(b.nextHops.get(1), { resolvable: true, metric: 100, detail: 'via 10.0.2.1 dev eth1 (default route)' });
+  t.strictSame(b.ours(), ['20.0.0.0/24 via 10.0.1.5 1', '30.0.0.0/24 via 10.0.2.1 2']);
+  t.end();
+});
+
+const prefixCount = 6;
+const wantedStep = fc.record({
+  kind: fc.constant('want' as const),
+  prefix: fc.nat(prefixCount - 1),
+  nextHop: fc.nat(4),
+});
+const otherSteps = fc.oneof(
+  fc.record({
+    kind: fc.constant('foreign' as const),
+    prefix: fc.nat(prefixCount - 1),
+    metric: fc.constantFrom(0, 20, 50),
+  }),
+  fc.record({
+    kind: fc.constant('foreignGone' as const),
+    prefix: fc.nat(prefixCount - 1),
+    metric: fc.constantFrom(0, 20, 50),
+  }),
+  fc.record({ kind: fc.constant('delete' as const), prefix: fc.nat(prefixCount - 1) }),
+  fc.record({ kind: fc.constant('change' as const), prefix: fc.nat(prefixCount - 1) }),
+  fc.record({ kind: fc.constant('link' as const), index: fc.constantFrom(1, 2), up: fc.boolean() }),
+  fc.record({ kind: fc.constant('overrun' as const) }),
+  fc.record({ kind: fc.constant('step' as const), times: fc.integer({ min: 1, max: 4 }) }),
+  fc.record({ kind: fc.constant('time' as const), ms: fc.nat(500) }),
+);
+const steps = fc.array(fc.oneof({ weight: 2, arbitrary: wantedStep }, { weight: 3, arbitrary: otherSteps }), {
+  maxLength: 60,
+});
+
+t.test('any history of wishes, foreign routes, sabotage, links and overruns ends as wanted', (t) => {
+  fc.assert(
+    fc.property(steps, (history) => {
+      const b = new Bench();
+      // 1: on eth0; 2: on eth1; 3: behind a gateway on eth1, when that route is there; 4: nowhere.
+      ['10.0.1.5', '10.0.2.5', '40.0.0.1', '50.0.0.1'].forEach((address, i) => b.track(i + 1, address));
+      b.kernel.addForeign(foreign([40, 0, 0, 0], { gateway: [10, 0, 2, 1], interfaceIndex: 2 }));
+      const wanted = new Map<number, number>();
+      for (const step of history) {
+        switch (step.kind) {
+          case 'want':
+            wanted.set(step.prefix, step.nextHop);
+            b.want(step.prefix, `20.0.${step.prefix}.0/24`, step.nextHop);
+            break;
+          case 'foreign':
+            if (b.kernel.links.get(1)!.flags)
+              b.kernel.addForeign(foreign([20, 0, step.prefix, 0], { priority: step.metric }));
+            break;
+          case 'foreignGone': {
+            const key = keyOf(foreign([20, 0, step.prefix, 0], { priority: step.metric }));
+            if (b.kernel.routes.get(key)?.protocol === 4) b.kernel.remove(key);
+            break;
+          }
+          case 'delete':
+            b.kernel.remove(keyOf(own(step.prefix)));
+            break;
+          case 'change':
+            if (b.kernel.routes.get(keyOf(own(step.prefix)))?.protocol === 186)
+              b.kernel.addForeign(own(step.prefix, [10, 0, 1, 66]));
+            break;
+          case 'link':
+            if (!b.kernel.links.get(step.index)!.flags === step.up) {
+              b.kernel.setLink(step.index, `eth${step.index - 1}`, step.up);
+              if (step.up) b.kernel.addForeign(connected([10, 0, step.index, 0], step.index));
+            }
+            break;
+          case 'overrun':
+            b.kernel.overrun();
+            break;
+          case 'step':
+            for (let i = 0; i < step.times; i++) b.syncer.step();
+            break;
+          case 'time':
+            b.nowMs += step.ms;
+            break;
+        }
+      }
+      b.settle();
+      const via: Record<number, [number, string] | undefined> = {
+        1: [1, '10.0.1.5 1'],
+        2: [2, '10.0.2.5 2'],
+        3: b.kernel.routes.has(keyOf(foreign([40, 0, 0, 0]))) ? [2, '10.0.2.1 2'] : undefined,
+      };
+      const expected: string[] = [];
+      for (const [prefix, nextHop] of wanted) {
+        const lead = via[nextHop];
+        const blocked = [...b.kernel.routes.values()].some(
+          (route) => route.protocol === 4 && route.dst[0] === 20 && route.dst[2] === prefix,
+        );
+        const installed = lead !== undefined && b.kernel.links.get(lead[0])!.flags !== 0 && !blocked;
+        if (installed) expected.push(`20.0.${prefix}.0/24 via ${lead[1]}`);
+        const status = nextHop === 0 ? 0 : installed ? 2 : blocked ? 3 : 1;
+        if (b.status.get(prefix) !== status)
+          throw new Error(`status of ${prefix}: ${b.status.get(prefix)}, not ${status}`);
+      }
+      t.strictSame(b.ours(), expected.sort());
+      const { counts } = b.syncer;
+      if (counts[FibStatus.installed] !== expected.length) throw new Error(`counts ${String(counts)}`);
+    }),
+    { numRuns: Number(process.env.TORTIE_RUNS ?? 1000) },
+  );
+  t.end();
+});
