@@ -92,7 +92,7 @@ async function run(file: string, settings: Settings): Promise<void> {
 
   let current = settings;
   let ready = false;
-  const speaker = new Speaker(settings, { clock, log });
+  const speaker = new Speaker(settings, { clock, log, residentBytes: () => process.memoryUsage.rss() });
 
   const load = async (): Promise<readonly string[]> => {
     let next: Settings;

@@ -8,7 +8,6 @@
  * It never reads files and owns no module-level state: several speakers may live in one process.
  */
 import { randomInt } from 'node:crypto';
-import { memoryUsage } from 'node:process';
 import {
   CeaseSubcode,
   Origin,
@@ -43,6 +42,8 @@ import { packageVersion } from './support/version.js';
 export interface SpeakerDependencies {
   readonly clock: Clock;
   readonly log: Log;
+  /** Memory of the process, octets; shown in the summary. */
+  readonly residentBytes?: () => number;
 }
 
 /** What a reload did, one line each for people: "peer 192.0.2.1: added". Empty = nothing changed. */
@@ -56,6 +57,7 @@ const DEFAULT_DEFERRAL_MS = 120_000;
 export class Speaker implements Queries {
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #residentBytes: () => number;
   readonly #startedMs: number;
   #settings: Settings;
   #routerId = 0;
@@ -80,6 +82,7 @@ export class Speaker implements Queries {
     this.#settings = settings;
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
+    this.#residentBytes = dependencies.residentBytes ?? (() => 0);
     this.#startedMs = this.#clock.nowMs();
   }
 
@@ -212,7 +215,7 @@ export class Speaker implements Queries {
       })),
       attributeSets: rib.attributes.size,
       fib: { enabled: this.#settings.fib.enabled, ...fib },
-      memoryBytes: memoryUsage.rss(),
+      memoryBytes: this.#residentBytes(),
       warnings: [...this.#warnings],
     };
   }
