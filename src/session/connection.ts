@@ -65,9 +65,9 @@ export class Connection {
     });
   }
 
-  /** Starts a connection on a prepared socket (`fd`) or a plain one. `receiveBuffer` is the shared one. */
+  /** Starts a connection on a prepared and bound socket, which it owns from now on. `receiveBuffer` is the shared one. */
   static dial(
-    target: { host: string; port: number; localAddress?: string | undefined; fd?: number | undefined },
+    target: { readonly host: string; readonly port: number; readonly fd: number },
     handler: ConnectionHandler,
     receiveBuffer: Uint8Array,
     clock: Clock,
@@ -75,15 +75,12 @@ export class Connection {
     const receive = (length: number): boolean => connection.#receive(receiveBuffer, length);
     const socket = new net.Socket({
       ...socketOptions(receiveBuffer, receive),
-      ...(target.fd === undefined ? {} : { fd: target.fd, readable: true, writable: true }),
+      fd: target.fd,
+      readable: true,
+      writable: true,
     });
     const connection: Connection = new Connection(socket, 'local', handler, clock);
-    socket.connect({
-      host: target.host,
-      port: target.port,
-      // A prepared descriptor is bound already.
-      ...(target.localAddress === undefined || target.fd !== undefined ? {} : { localAddress: target.localAddress }),
-    });
+    socket.connect({ host: target.host, port: target.port });
     return connection;
   }
 
@@ -235,8 +232,6 @@ function failureText(error: NodeJS.ErrnoException): string {
       return 'no route to host';
     case 'ENETUNREACH':
       return 'network unreachable';
-    case 'EADDRNOTAVAIL':
-      return 'localAddress is not an address of this host';
     default:
       return error.message;
   }

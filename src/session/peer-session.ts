@@ -1,6 +1,7 @@
 /**
  * One peer's session: starts and restarts attempts, settles collisions between two of them, and is the sink and source
- * of the speaker. All times between attempts (IdleHoldTimer, ConnectRetryTimer) are `BackOff`'s.
+ * of the speaker. All times between attempts (IdleHoldTimer, ConnectRetryTimer) come from
+ * `RestartPolicy`.
  *
  * Invariants: there is always a primary attempt; a secondary exists only while two connections collide, or while a
  * restarted peer knocks at an Established session; at most one attempt is Established; `down` follows every
@@ -10,7 +11,6 @@ import type * as net from 'node:net';
 import {
   CeaseSubcode,
   NotificationCode,
-  OpenSubcode,
   RouteRefreshSubtype,
   describeNotification,
   encodeRouteRefresh,
@@ -25,12 +25,12 @@ import type { Log } from '../support/log.js';
 import { bareAddress, isLinkLocal, peerKey } from './address.js';
 import { Attempt } from './attempt.js';
 import type { AttemptOwner, Ending, MessageCounters } from './attempt.js';
-import { BackOff } from './back-off.js';
 import { collide, preferredInitiator } from './collision.js';
 import { Connection } from './connection.js';
 import { negotiate } from './negotiate.js';
 import { checkOpen } from './open-check.js';
-import { OfferLevel, nextOffer, offerOpen } from './open-offer.js';
+import { OfferLevel, offerOpen } from './open-offer.js';
+import { RestartPolicy } from './restart-policy.js';
 import type { AcceptingSession, SessionServer } from './session-server.js';
 import type { SessionTimers } from './session-timers.js';
 import { applyToAccepted, prepareDial, ttlOptions } from './sockopt.js';
@@ -63,8 +63,6 @@ export interface PeerSessionDeps {
   readonly receiveBuffer: Uint8Array;
 }
 
-/** How long one TCP connection attempt may take, ms, unless ConnectRetryTime is shorter. */
-const CONNECT_TIMEOUT_MS = 10_000;
 const NO_DATA = new Uint8Array(0);
 
 export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner {
@@ -89,12 +87,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   readonly #options: PeerSessionOptions;
   readonly #listener: SessionListener;
   readonly #deps: PeerSessionDeps;
-  readonly #backOff: BackOff;
+  readonly #policy: RestartPolicy;
   readonly #socketOptions: SocketOptions;
   #primary: Attempt;
   #secondary: Attempt | undefined;
   #active: Attempt | undefined;
-  #offerLevel: OfferLevel = OfferLevel.full;
   #adminUp = false;
   /** In Idle: the wait is no punishment, so a connection of the peer ends it. */
   #idleAccepts = false;
@@ -114,7 +111,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     this.key = peerKey(address, peer.interface);
     this.dynamic = options.dynamic;
     this.passive = peer.passive || options.dynamic;
-    this.#backOff = new BackOff(peer.connectRetryTimeSeconds * 1000, deps.random);
+    this.#policy = new RestartPolicy(peer, deps.random);
     const external = peer.asn === 'external' || (typeof peer.asn === 'number' && peer.asn !== options.localAsn);
     this.#socketOptions = { ...ttlOptions(peer, external), password: peer.password, interface: peer.interface };
     this.#primary = new Attempt(this, 'Idle');
@@ -127,7 +124,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     if (this.#adminUp) return;
     this.#adminUp = true;
     this.#deps.server.register(this);
-    this.#backOff.forgive();
+    this.#policy.forgive();
     this.#primary.feed({ type: this.passive ? 'ManualStartPassive' : 'ManualStart' });
   }
 
@@ -153,8 +150,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   /** Ends the session with Cease/Administrative Reset and starts again at once; waiting times are cut short. */
   reset(text = ''): void {
     if (!this.#adminUp) return;
-    this.#backOff.forgive();
-    this.#offerLevel = OfferLevel.full;
+    this.#policy.forgive();
     if (this.#primary.state === 'Idle') this.#startAgain();
     else if (this.#primary.state !== 'Active') this.#cease(CeaseSubcode.administrativeReset, text);
     else if (!this.passive) this.#primary.feed({ type: 'ConnectRetryTimerExpires' });
@@ -253,7 +249,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
         return this.#primary;
       case 'Established':
         // RFC 4271 §6.8: the Established connection stays. RFC 4724 §5: unless the peer may have restarted.
-        return this.negotiated?.gracefulRestart && !this.#secondary ? new Attempt(this, 'Active') : undefined;
+        return mayRestart(this.negotiated) && !this.#secondary ? new Attempt(this, 'Active') : undefined;
       default:
         return this.#secondary ? undefined : new Attempt(this, 'Active');
     }
@@ -262,9 +258,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   // ===== AttemptOwner =====
 
   connectRetryMs(state: SessionState): number {
-    // RFC 4271 §8.2.2: in Connect the timer bounds the attempt; the kernel repeats its SYN after 1, 3 and 7 s.
-    if (state === 'Connect') return Math.min(this.#options.peer.connectRetryTimeSeconds * 1000, CONNECT_TIMEOUT_MS);
-    return this.#backOff.connectRetryMs();
+    return this.#policy.connectRetryMs(state);
   }
 
   dial(attempt: Attempt): Connection {
@@ -273,7 +267,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     const localAddress = peer.localAddress === undefined ? undefined : parseAddress(bareAddress(peer.localAddress));
     const scope = isLinkLocal(address) && peer.interface !== undefined ? `%${peer.interface}` : '';
     const fd = prepareDial({ address, localAddress }, this.#socketOptions);
-    const target = { host: `${formatAddress(address)}${scope}`, port: peer.port, localAddress: peer.localAddress, fd };
+    const target = { host: `${formatAddress(address)}${scope}`, port: peer.port, fd };
     return Connection.dial(target, attempt, this.#deps.receiveBuffer, this.clock);
   }
 
@@ -282,7 +276,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     return offerOpen(peer, {
       localAsn,
       routerId,
-      level: this.#offerLevel,
+      level: this.#policy.offerLevel,
       restarting: restarting(),
       forwardingPreserved: forwardingPreserved?.() ?? [],
     });
@@ -306,7 +300,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
       peerPort: connection.peerPort,
       keepaliveTimeSeconds: peer.keepaliveTimeSeconds,
     });
-    this.#backOff.reached();
+    this.#policy.reached();
     return this.#settleCollision(attempt, negotiated) ? negotiated : false;
   }
 
@@ -328,7 +322,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
       state: other.state,
       initiator: other.initiator,
       establishedForMs: other.state === 'Established' ? this.clock.nowMs() - other.establishedAtMs : 0,
-      gracefulRestart: other.negotiated?.gracefulRestart !== undefined,
+      gracefulRestart: mayRestart(other.negotiated),
     };
     const { routerId, localAsn } = this.#options;
     const peer = { identifier: negotiated.peerIdentifier, asn: negotiated.peerAsn };
@@ -352,7 +346,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     if (other?.state === 'Connect') other.feed({ type: 'ManualStop', notification: CEASE_COLLISION });
     else other?.feed({ type: 'OpenCollisionDump' }, 'connection collision');
     this.counters.sessionsEstablished++;
-    this.#offerLevel = OfferLevel.full;
+    this.#policy.established();
     // The listener tells people; it knows the peer by more than its address.
     this.#deps.log.debug(
       {
@@ -428,7 +422,12 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
       return;
     }
     if (this.#primary.state !== 'Idle' || !this.#adminUp) return;
-    const { waitMs, accepts } = this.#idleHold(ending, damp);
+    const livedMs = ending.from === 'Established' ? this.clock.nowMs() - this.#primary.establishedAtMs : 0;
+    const { waitMs, accepts, fellBack } = this.#policy.idleHold(ending, damp, livedMs);
+    if (fellBack) {
+      const offer = this.#policy.offerLevel === OfferLevel.none ? 'none' : 'only multiprotocol and 4-octet AS';
+      this.#deps.log.warn({ peer: this.key, next: offer }, 'the peer refuses our capabilities: trying with fewer');
+    }
     this.#idleAccepts = accepts;
     this.#cancelIdleHold?.();
     this.#cancelIdleHold = this.clock.after(waitMs, () => this.#startAgain());
@@ -437,33 +436,6 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   #startAgain(): void {
     this.#cancelIdleHold?.();
     this.#primary.feed({ type: this.passive ? 'AutomaticStartPassive' : 'AutomaticStart' });
-  }
-
-  /** How long to stay Idle, and whether the peer may end that by dialling us. */
-  #idleHold(ending: Ending, damp: boolean): { waitMs: number; accepts: boolean } {
-    const livedMs = ending.from === 'Established' ? this.clock.nowMs() - this.#primary.establishedAtMs : 0;
-    const { notification } = ending;
-    const refusal = notification?.sent === false && this.#fallBack(notification.code, notification.subcode);
-    const harmless = !damp || !notification || refusal || HARMLESS_CODES.has(notification.code);
-    if (harmless) return { waitMs: this.#backOff.afterLossMs(livedMs), accepts: true };
-    // What we found wrong ourselves comes back with every connection of the peer: then it has to wait as well.
-    return { waitMs: this.#backOff.afterErrorMs(livedMs), accepts: !notification.sent };
-  }
-
-  /** RFC 5492 §3: a peer that refuses capabilities gets fewer of them. True = the next OPEN will differ. */
-  #fallBack(code: number, subcode: number): boolean {
-    const refused =
-      subcode === OpenSubcode.unsupportedCapability || subcode === OpenSubcode.unsupportedOptionalParameter;
-    if (code !== NotificationCode.open || !refused) return false;
-    const next = nextOffer(this.#offerLevel, this.#options.peer.families);
-    this.#offerLevel = next ?? OfferLevel.full;
-    if (next === undefined) return false;
-    const offer = next === OfferLevel.none ? 'none' : 'only multiprotocol and 4-octet AS';
-    this.#deps.log.warn(
-      { peer: this.key, capabilities: offer },
-      'the peer refuses our capabilities: trying with fewer',
-    );
-    return true;
   }
 
   #cease(subcode: number, text: string): void {
@@ -482,13 +454,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   }
 }
 
+/** RFC 4724 §5: graceful restart with at least one family; without families the peer only helps others. */
+function mayRestart(negotiated: Negotiated | undefined): boolean {
+  return (negotiated?.gracefulRestart?.families.length ?? 0) > 0;
+}
+
 const ORDER = { Idle: 0, Active: 1, Connect: 2, OpenSent: 3, OpenConfirm: 4, Established: 5 } as const;
 
 const CEASE_COLLISION = { code: NotificationCode.cease, subcode: CeaseSubcode.connectionCollision, data: NO_DATA };
-
-/** NOTIFICATIONs, either way, that say nothing against trying again soon. */
-const HARMLESS_CODES: ReadonlySet<number> = new Set([
-  NotificationCode.cease,
-  NotificationCode.holdTimerExpired,
-  NotificationCode.sendHoldTimerExpired,
-]);

@@ -51,14 +51,11 @@ export function ttlOptions(
 }
 
 /**
- * A TCP socket with the options set and bound, to dial with; undefined when an ordinary one will do. The descriptor is
- * the caller's until `node:net` takes it. Throws with the option that failed.
+ * A TCP socket with the options set and bound, to dial with. The descriptor is the caller's until `node:net` takes it.
+ * Throws with the option that failed.
  */
-export function prepareDial(target: SocketTarget, options: SocketOptions): number | undefined {
-  const { ttl, minTtl, password } = options;
-  if (ttl === undefined && minTtl === undefined && password === undefined && options.interface === undefined) {
-    return undefined;
-  }
+export function prepareDial(target: SocketTarget, options: SocketOptions): number {
+  const { password } = options;
   const family = familyOf(target.address);
   const fd = createTcpSocket(family);
   try {

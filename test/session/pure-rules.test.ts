@@ -8,6 +8,7 @@ import type { ExistingConnection } from '../../src/session/collision.js';
 import { negotiate } from '../../src/session/negotiate.js';
 import { checkOpen } from '../../src/session/open-check.js';
 import { OfferLevel, nextOffer, offerOpen } from '../../src/session/open-offer.js';
+import { RestartPolicy } from '../../src/session/restart-policy.js';
 import { bareAddress, peerKey, scopeOf } from '../../src/session/address.js';
 import { ttlOptions } from '../../src/session/sockopt.js';
 import { PEER_DEFAULTS } from '../fixtures/session-rig.js';
@@ -237,6 +238,32 @@ t.test('back-off', (t) => {
   t.same(circle, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000], 'unless it goes round in circles');
   t.equal(backOff.afterLossMs(5000), 250);
   t.equal(new BackOff(30_000, () => 0).afterErrorMs(0), 750, 'RFC 4271 §10: jitter of 0.75..1');
+  t.end();
+});
+
+t.test('after an ending: wait, and whether the peer may end the wait', (t) => {
+  const policy = (): RestartPolicy => new RestartPolicy(PEER_DEFAULTS, () => 1);
+  const end = (code: number, subcode: number, sent: boolean) => ({ notification: { code, subcode, sent } });
+  const lost = { notification: undefined };
+  const hold = (ending: ReturnType<typeof end> | typeof lost, livedMs = 10_000) =>
+    policy().idleHold(ending, true, livedMs);
+  t.same(hold(lost), { waitMs: 250, accepts: true, fellBack: false }, 'a lost connection');
+  t.same(hold(end(6, 2, false)), { waitMs: 250, accepts: true, fellBack: false }, 'a Cease');
+  t.same(hold(end(4, 0, true)), { waitMs: 250, accepts: true, fellBack: false }, 'the hold timer');
+  t.same(hold(end(3, 1, true)), { waitMs: 1000, accepts: false, fellBack: false }, 'their error: they wait as well');
+  t.same(hold(end(2, 2, false), 0), { waitMs: 1000, accepts: true, fellBack: false }, 'ours, as they say');
+  const refused = policy();
+  const levels = [7, 4, 7].map((subcode) => {
+    const { fellBack } = refused.idleHold(end(2, subcode, false), true, 0);
+    return [fellBack, refused.offerLevel];
+  });
+  t.same(levels, [
+    [true, OfferLevel.essential],
+    [true, OfferLevel.none],
+    [false, OfferLevel.full],
+  ]);
+  t.equal(policy().connectRetryMs('Connect'), 10_000, 'time for the kernel to repeat its SYN');
+  t.equal(policy().connectRetryMs('Active'), 1000);
   t.end();
 });
 

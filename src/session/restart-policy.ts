@@ -1,0 +1,94 @@
+/**
+ * What comes after an ending: how long to wait, whether the peer may end the wait by dialling us, and how much to offer
+ * next time. Takes endings, gives numbers; the session keeps the timers.
+ *
+ * RFC 4271 §8.1.1 (DampPeerOscillations, IdleHoldTime), RFC 5492 §3 (fewer capabilities after a refusal).
+ */
+import { NotificationCode, OpenSubcode } from 'bgp-parse';
+import type { Family } from 'bgp-parse';
+import type { Ending } from './attempt.js';
+import { BackOff } from './back-off.js';
+import { OfferLevel, nextOffer } from './open-offer.js';
+import type { SessionState } from './types.js';
+
+/** How long one TCP connection attempt may take, ms, unless ConnectRetryTime is shorter. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** NOTIFICATIONs, either way, that say nothing against trying again soon. */
+const HARMLESS_CODES: ReadonlySet<number> = new Set([
+  NotificationCode.cease,
+  NotificationCode.holdTimerExpired,
+  NotificationCode.sendHoldTimerExpired,
+]);
+
+export interface IdleHold {
+  readonly waitMs: number;
+  /** The wait is no punishment: a connection of the peer ends it. */
+  readonly accepts: boolean;
+  /** The peer has refused our capabilities, and the next OPEN has fewer. */
+  readonly fellBack: boolean;
+}
+
+export class RestartPolicy {
+  readonly #connectRetryMaxMs: number;
+  readonly #families: readonly Family[];
+  readonly #backOff: BackOff;
+  #offerLevel: OfferLevel = OfferLevel.full;
+
+  constructor(
+    peer: { readonly connectRetryTimeSeconds: number; readonly families: readonly Family[] },
+    random: () => number,
+  ) {
+    this.#connectRetryMaxMs = peer.connectRetryTimeSeconds * 1000;
+    this.#families = peer.families;
+    this.#backOff = new BackOff(this.#connectRetryMaxMs, random);
+  }
+
+  /** What the next OPEN offers. */
+  get offerLevel(): OfferLevel {
+    return this.#offerLevel;
+  }
+
+  /** The ConnectRetryTime to start in Connect or Active, ms. */
+  connectRetryMs(state: SessionState): number {
+    // RFC 4271 §8.2.2: in Connect the timer bounds the attempt; the kernel repeats its SYN after 1, 3 and 7 s.
+    if (state === 'Connect') return Math.min(this.#connectRetryMaxMs, CONNECT_TIMEOUT_MS);
+    return this.#backOff.connectRetryMs();
+  }
+
+  /** The peer has sent an OPEN that we take. */
+  reached(): void {
+    this.#backOff.reached();
+  }
+
+  /** A session is up: what was left out for it is offered again next time. */
+  established(): void {
+    this.#offerLevel = OfferLevel.full;
+  }
+
+  /** An operator starts afresh. */
+  forgive(): void {
+    this.#backOff.forgive();
+    this.#offerLevel = OfferLevel.full;
+  }
+
+  /** After an ending that led to Idle. `damp` as the machine says; `livedMs` of the session, 0 = it never came up. */
+  idleHold({ notification }: Pick<Ending, 'notification'>, damp: boolean, livedMs: number): IdleHold {
+    const fellBack = notification?.sent === false && this.#fallBack(notification.code, notification.subcode);
+    if (!damp || !notification || fellBack || HARMLESS_CODES.has(notification.code)) {
+      return { waitMs: this.#backOff.afterLossMs(livedMs), accepts: true, fellBack };
+    }
+    // What we found wrong ourselves comes back with every connection of the peer: then it has to wait as well.
+    return { waitMs: this.#backOff.afterErrorMs(livedMs), accepts: !notification.sent, fellBack };
+  }
+
+  /** RFC 5492 §3. True = the next OPEN will differ; false when nothing is left to leave out, and all is offered again. */
+  #fallBack(code: number, subcode: number): boolean {
+    const { unsupportedCapability, unsupportedOptionalParameter } = OpenSubcode;
+    if (code !== NotificationCode.open) return false;
+    if (subcode !== unsupportedCapability && subcode !== unsupportedOptionalParameter) return false;
+    const next = nextOffer(this.#offerLevel, this.#families);
+    this.#offerLevel = next ?? OfferLevel.full;
+    return next !== undefined;
+  }
+}
