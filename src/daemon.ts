@@ -72,6 +72,10 @@ async function run(file: string, settings: Settings): Promise<void> {
       process.exit(Exit.failure);
     });
   }
+  // Before the speaker runs, a hangup finds a file that was only just read.
+  let hangUp = (): void => undefined;
+  process.on('SIGHUP', () => hangUp());
+
   const [
     { Speaker },
     { startControl },
@@ -164,7 +168,8 @@ async function run(file: string, settings: Settings): Promise<void> {
 
   try {
     last = speaker.start();
-    process.on('SIGHUP', () => void reload().catch(() => undefined));
+    // The reload waits for the start; what is wrong with it has been logged.
+    hangUp = () => void reload().catch(() => undefined);
     await last;
   } catch (error) {
     // A stop while starting ends the start as well.

@@ -105,11 +105,16 @@ function valueAt(root: unknown, path: Path): unknown {
   return value;
 }
 
-/** Removes a bad value; an item of a list becomes an empty one, so that the others keep their places. */
+/**
+ * Removes a bad value. An item of the lists of maps (`peers`, …) becomes an empty one, so that the others keep their
+ * places; a list of scalars goes as a whole.
+ */
 function takeOut(root: unknown, path: Path): void {
   const parent = valueAt(root, path.slice(0, -1));
   const last = path.at(-1)!;
-  if (Array.isArray(parent)) parent[last as number] = {};
+  if (Array.isArray(parent) && path.length > 2) takeOut(root, path.slice(0, -1));
+  else if (Array.isArray(parent) && path[0] === 'listen') takeOut(root, ['listen']);
+  else if (Array.isArray(parent)) parent[last as number] = {};
   else if (typeof parent === 'object' && parent !== null) delete (parent as Record<string, unknown>)[last];
 }
 

@@ -2,12 +2,14 @@
  * YAML 1.2 (core schema), of which JSON is a part, read by `yaml` with the place of every value. Errors are put in our
  * own words: the library's own quote the text, which may be a password.
  */
-import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, parseDocument, type Document, type Node } from 'yaml';
 import type { Path } from './problems.js';
 import type { Place, Source } from './source.js';
 
 /** Only as many aliases as people write: a file may not grow by them (the "billion laughs"). */
 const MOST_ALIASES = 100;
+/** After a few errors of syntax the rest only follows from them. */
+const MOST_COMPLAINTS = 3;
 
 export function readYaml(text: string): Source {
   try {
@@ -24,21 +26,18 @@ export function readYaml(text: string): Source {
 }
 
 function readDocument(text: string): Source {
-  const lines = new LineCounter();
   const document = parseDocument(text, {
-    lineCounter: lines,
     prettyErrors: false,
     version: '1.2',
     strict: true,
     uniqueKeys: true,
+    stringKeys: true,
+    logLevel: 'error',
   });
-  const place = (offset: number): Place => {
-    const { line, col } = lines.linePos(Math.max(0, Math.min(offset, text.length)));
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  };
+  const place = createPlaces(text);
   const locate = (path: Path, onKey = false): Place => place(offsetOf(document, path, onKey));
   // A warning (an unknown tag) means that a value is not what it looks like: refused as well.
-  const complaints = [...document.errors, ...document.warnings];
+  const complaints = [...document.errors, ...document.warnings].slice(0, MOST_COMPLAINTS);
   if (complaints.length > 0) {
     const problems = complaints.map((error) => ({ ...place(error.pos[0]), path: '', message: explain(error.code) }));
     return { value: undefined, problems, locate };
@@ -52,6 +51,22 @@ function readDocument(text: string): Source {
       locate,
     };
   }
+}
+
+/** Offsets to lines and columns. (The library's own counter misses newlines inside of what it cannot read.) */
+function createPlaces(text: string): (offset: number) => Place {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return (offset) => {
+    const bounded = Math.max(0, Math.min(offset, text.length));
+    let [low, high] = [0, starts.length];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (starts[middle]! <= bounded) low = middle;
+      else high = middle;
+    }
+    return { line: low + 1, column: bounded - starts[low]! + 1 };
+  };
 }
 
 function offsetOf(document: Document.Parsed, path: Path, onKey: boolean): number {
@@ -91,6 +106,7 @@ const EXPLANATIONS: { readonly [code: string]: string } = {
   MISSING_CHAR: 'a closing quote, bracket, comma or colon is missing',
   MULTILINE_IMPLICIT_KEY: 'a key must stand on one line; is a colon missing?',
   MULTIPLE_DOCS: 'only one document (---) may stand in the file',
+  NON_STRING_KEY: 'a key must be a plain word',
   TAB_AS_INDENT: 'tabs cannot be used to indent; use spaces',
   TAG_RESOLVE_FAILED: 'unknown tag; put text that begins with ! in quotes',
   UNEXPECTED_TOKEN: 'this is not expected here; is a quote or a colon missing?',

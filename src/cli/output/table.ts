@@ -112,7 +112,7 @@ const count = (title: string): Column => ({ title, least: 8, most: 10, align: 'r
 
 const PEERS: Table<PeerDto> = {
   columns: [
-    { title: 'Peer', least: 15, most: 18 },
+    { title: 'Peer', least: 15, most: 16 },
     { title: 'AS', least: 5, most: 10, align: 'right' },
     { title: 'State', least: 11, most: 11 },
     { title: 'Up', least: 8, most: 8, align: 'right' },
