@@ -41,10 +41,11 @@ function parseArguments(argv: readonly string[]): Options {
 }
 
 function describe(settings: Settings): string {
+  const count = settings.peers.length;
   const parts = [
     `asn ${settings.asn}`,
     `router id ${settings.routerId ?? 'derived'}`,
-    `${settings.peers.length} peers`,
+    `${count} ${count === 1 ? 'peer' : 'peers'}`,
   ];
   if (settings.listenRanges.length > 0) parts.push(`${settings.listenRanges.length} listen ranges`);
   return parts.join(', ');
@@ -57,8 +58,10 @@ async function createLog(level: Settings['log']['level']): Promise<DaemonLog> {
 }
 
 function logProblems(log: DaemonLog, error: ConfigError): void {
-  for (const problem of error.problems)
-    log.error({ file: error.file, ...problem }, `configuration: ${formatProblem(error.file, problem)}`);
+  for (const problem of error.problems) {
+    const { line, column, path } = problem;
+    log.error({ file: error.file, line, column, path }, `configuration: ${formatProblem(error.file, problem)}`);
+  }
 }
 
 async function run(file: string, settings: Settings): Promise<void> {
@@ -108,6 +111,9 @@ async function run(file: string, settings: Settings): Promise<void> {
       log.error({}, 'reload refused; everything goes on as before');
       throw new ControlError('bad-configuration', error.message);
     }
+    // What waits for a restart keeps its old value until then, so that the next reload says so again.
+    const waiting = diffSettings(current, next).global.filter((change) => change.effect === 'restart');
+    next = { ...next, fib: current.fib, control: current.control };
     let report: readonly string[];
     try {
       report = await speaker.apply(next);
@@ -117,9 +123,7 @@ async function run(file: string, settings: Settings): Promise<void> {
       throw new ControlError('refused', message);
     }
     log.setLevel(next.log.level);
-    // Until the restart the old values hold, so the next reload still differs in them and says so again.
-    const waiting = diffSettings(current, next).global.filter((change) => change.effect === 'restart');
-    current = { ...next, fib: current.fib, control: current.control };
+    current = next;
     const changes = [...report, ...waiting.map((change) => `${change.key}: taken at the next start of the daemon`)];
     for (const change of changes) log.info({}, `reload: ${change}`);
     log.info({ changes: changes.length }, 'reloaded');
