@@ -142,6 +142,12 @@ export class Peer implements SessionListener {
     const { pipeline, log } = this.#host;
     const addresses = readNodeAddresses();
     const session = this.#ribSession(negotiated, addresses);
+    const before = this.ribPeer?.session;
+    if (this.ribPeer && before?.external !== session.external) {
+      // Who its routes went to follows from its type: they must all go before it can have another.
+      pipeline.rib.removePeer(this.ribPeer);
+      this.ribPeer = undefined;
+    }
     this.ribPeer ??= pipeline.rib.addPeer(session);
     if (!this.ribPeer) {
       log.error({ peer: this.name }, 'too many peers: its routes are ignored');

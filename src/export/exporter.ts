@@ -107,8 +107,8 @@ export class Exporter {
     const old = member.group;
     this.leave(member);
     const fresh = this.join(member.peerId, member.sink, parameters);
-    fresh.closing = undefined;
-    fresh.isInitial = false;
+    fresh.closing = member.closing;
+    fresh.isInitial = member.isInitial;
     // What only the old parameters let through must be withdrawn, and what was still to be said must be.
     const { prefixes } = old.rib;
     for (let id = 1; id < prefixes.end; id++) {

@@ -85,6 +85,7 @@ export class Rib {
       session.identifier === peer.session.identifier &&
       session.external === peer.session.external &&
       session.routeReflectorClient === peer.session.routeReflectorClient;
+    const otherImport = session.importAccept !== peer.session.importAccept;
     this.peers.update(peer, session);
     peer.context =
       (session.external ? BlockContext.external : 0) | (session.fourOctetAs ? BlockContext.fourOctetAs : 0);
@@ -96,6 +97,7 @@ export class Rib {
       const keeps = sameSpeaker && peer.negotiated[rib.index] && keepStale.includes(rib.family);
       if (!keeps) this.#adjRibIn.sweep(peer, rib, true);
     }
+    if (otherImport) this.#markPeerDirty(peer);
   }
 
   /** One UPDATE body of the peer; an error ends its session. */
