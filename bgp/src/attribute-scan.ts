@@ -26,7 +26,7 @@ const OPTIONAL_TRANSITIVE = AttributeFlag.optional | AttributeFlag.transitive;
 /** RFC 4271 §9.1.1 leaves it open; 100 is what every implementation takes. */
 const DEFAULT_LOCAL_PREF = 100;
 
-/** Longest AS_PATH value an attribute can carry. */
+/** Longest value of an attribute, and longest block of attributes. */
 const MAX_VALUE_LENGTH = 65535;
 
 /** The result of a scan; reused. Offsets point into the scanned bytes. */
@@ -311,7 +311,7 @@ export function scanAttributes(
     at = next;
   }
 
-  if (!fourOctetAs && seen[0]! & (1 << AttributeCode.asPath)) mergeTwoOctetPath(bytes, start, out);
+  if (!fourOctetAs && seen[0]! & (1 << AttributeCode.asPath)) mergeTwoOctetPath(bytes, start, end - start, out);
   // RFC 7606 §7.2 with RFC 5065 §5: confederation segments have no business outside the confederation.
   if (external && out.hasConfedSegments) {
     const tlv = offsets[AttributeCode.asPath]!;
@@ -343,7 +343,7 @@ export function scanCanonical(bytes: Uint8Array, start: number, end: number, out
 }
 
 /** RFC 6793 §4.2.3. The AS_PATH of `out` is the two-octet one when this is called, the four-octet one afterwards. */
-function mergeTwoOctetPath(bytes: Uint8Array, start: number, out: AttributeScan): void {
+function mergeTwoOctetPath(bytes: Uint8Array, start: number, blockLength: number, out: AttributeScan): void {
   const pathStart = out.asPathStart;
   const pathEnd = out.asPathEnd;
   const kept = out.keep[0]!;
@@ -366,8 +366,9 @@ function mergeTwoOctetPath(bytes: Uint8Array, start: number, out: AttributeScan)
   out.asPathStart = 0;
   out.asPathEnd = length;
   summarizePath(out.merged, 0, length, out);
-  if (length > MAX_VALUE_LENGTH) {
-    // Only with extended messages: thousands of AS numbers that no attribute can hold once they are four octets long.
+  // Three more octets: a four-octet AGGREGATOR, and the extended length of the path.
+  if (blockLength + length - (pathEnd - pathStart) + 3 > MAX_VALUE_LENGTH) {
+    // Only with extended messages: thousands of AS numbers that no UPDATE can hold once they are four octets long.
     out.keep[0]! &= ~(1 << AttributeCode.asPath);
     const tlv = out.offsets[AttributeCode.asPath]! || start;
     fail(out, Disposition.treatAsWithdraw, UpdateSubcode.malformedAsPath, AttributeCode.asPath, tlv, pathEnd);

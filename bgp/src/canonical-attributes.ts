@@ -15,7 +15,8 @@ import { type AttributeScan, type ScanContext, ignoresAs4 } from './attribute-sc
 
 /**
  * Writes the canonical form of bytes[start, end) to `target`; `scan` and `context` are those of the scanAttributes call
- * just made on the same bytes. `target` needs 2 × (end - start) + 16 octets. Returns the length written.
+ * just made on the same bytes. `target` needs 2 × (end - start) + 16 octets. Returns the length written: at most 65535
+ * where the verdict is below treatAsWithdraw.
  */
 export function canonicalizeAttributes(
   bytes: Uint8Array,

@@ -145,6 +145,43 @@ t.test('four-octet paths: summary and count against the value', (t) => {
   t.end();
 });
 
+t.test('merged sequences are joined up to 255 AS numbers', (t) => {
+  const run = (length: number, asn: number): AsPathSegment => ({
+    type: sequence,
+    asns: new Array<number>(length).fill(asn),
+  });
+  for (const [head, tail, expected] of [
+    [105, 150, [255]],
+    [106, 150, [106, 150]],
+    [255, 1, [255, 1]],
+  ] as const) {
+    const block = concat(
+      hex('40010100'),
+      attribute(0x40, 2, octets([run(head, 7), run(tail, 23456)], 2)),
+      hex('400304c0a80001'),
+      attribute(0xc0, 17, octets([run(tail, 200000)], 4)),
+    );
+    const scan = new AttributeScan();
+    const context = { external: true, fourOctetAs: false, mpNextHop: false };
+    t.equal(scanAttributes(block, 0, block.length, context, scan), 0);
+    const target = new Uint8Array(2 * block.length + 16);
+    const { asPath } = decodeAttributes(
+      target,
+      0,
+      canonicalizeAttributes(block, 0, block.length, context, scan, target),
+    );
+    t.same(
+      asPath.map(({ asns }) => asns.length),
+      expected,
+    );
+    t.same(
+      asPath.flatMap(({ asns }) => asns),
+      [...run(head, 7).asns, ...run(tail, 200000).asns],
+    );
+  }
+  t.end();
+});
+
 t.test('a path of thousands, expanded past what an attribute holds, is withdrawn (BIRD CVE-2026-49943)', (t) => {
   const long = Array.from({ length: 70 }, () => ({
     type: sequence,
@@ -160,5 +197,29 @@ t.test('a path of thousands, expanded past what an attribute holds, is withdrawn
     canonicalizeAttributes(block, 0, block.length, context, scan, target) < 100,
     'and its canonical form has no AS_PATH',
   );
+  t.end();
+});
+
+t.test('a block that grows past what an UPDATE holds is withdrawn, one octet less is not', (t) => {
+  const context = { external: true, fourOctetAs: false, mpNextHop: false };
+  // 4 × 255 AS numbers: 2,048 octets, 4,088 once they are four octets long.
+  const path = Array.from({ length: 4 }, () => ({ type: sequence, asns: new Array<number>(255).fill(7) }));
+  const verdict = (filler: number): number => {
+    const block = concat(
+      hex('40010100'),
+      attribute(0x40, 2, octets(path, 2)),
+      hex('400304c0a80001'),
+      attribute(0xe0, 99, new Uint8Array(filler)),
+    );
+    const scan = new AttributeScan();
+    const found = scanAttributes(block, 0, block.length, context, scan);
+    const target = new Uint8Array(2 * block.length + 16);
+    const length = canonicalizeAttributes(block, 0, block.length, context, scan, target);
+    t.ok(found !== 0 || length <= 65535);
+    return found;
+  };
+  const fits = 65535 - 3 - (4 + 4 + 4088 + 7 + 4);
+  t.equal(verdict(fits), 0);
+  t.equal(verdict(fits + 1), 2);
   t.end();
 });

@@ -214,9 +214,12 @@ for (const [name, block, context, expected] of forms) {
   });
 }
 
-t.test('a long value takes the extended length', (t) => {
+t.test('the extended length is taken from 256 octets on', (t) => {
   const many = 'd0080400' + 'fc000001'.repeat(256);
   t.equal(canonical(base + many), toHex(hex(base + many)));
+  // Out of order, so that they are written anew; `short` came with an extended length it does not need.
+  const [short, long] = [`e063ff${'07'.repeat(255)}`, `f0620100${'07'.repeat(256)}`];
+  t.equal(canonical(`f06300ff${'07'.repeat(255)}` + long + base), toHex(hex(base + long + short)));
   t.end();
 });
 

@@ -76,7 +76,18 @@ t.test('shutdown text (RFC 9003)', (t) => {
   t.equal(shutdownText(hex('00')), undefined);
   t.equal(shutdownText(hex('0361 62')), undefined, 'length lies');
   t.equal(shutdownText(hex('0161 62')), 'a', 'octets behind the text');
-  for (const bad of ['01ff', '02c0af', '03eda080', '04f4908080', '02c3', '01c3', '0180', '02e282']) {
+  for (const bad of [
+    '01ff',
+    '02c0af',
+    '03e08080',
+    '04f0808080',
+    '03eda080',
+    '04f4908080',
+    '02c3',
+    '01c3',
+    '0180',
+    '02e282',
+  ]) {
     t.equal(shutdownText(hex(bad)), undefined, `not UTF-8: ${bad}`);
   }
   t.equal(shutdownText(shutdownData('a\u001b[31m\n')), 'a\ufffd[31m\ufffd', 'nothing a terminal obeys');
