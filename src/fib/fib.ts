@@ -30,7 +30,6 @@ export class Fib implements FibPort {
   readonly #log: Log;
   readonly #rowRequests = new Map<number, { resolve: (answer: RowsAnswer) => void; reject: (error: Error) => void }>();
   #port: MessagePort | undefined;
-  #worker: Worker | undefined;
   #wakeFd = -1;
   #exited: Promise<void> = Promise.resolve();
   #underWay = 0;
@@ -63,7 +62,6 @@ export class Fib implements FibPort {
       // Tables are typed arrays outside the heap; what is left is small.
       resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 256 },
     });
-    this.#worker = worker;
     return new Promise((resolve, reject) => {
       let failure: Error | undefined;
       let ready = false;

@@ -65,7 +65,7 @@ export class NextHopResolver {
     return this.#nextHops.get(id);
   }
 
-  gateways(): Iterable<TrackedNextHop> {
+  all(): Iterable<TrackedNextHop> {
     return this.#nextHops.values();
   }
 

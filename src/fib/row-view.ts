@@ -21,7 +21,7 @@ export function prefixText(table: FamilyTable, row: number): string {
 }
 
 export function describeRow(syncer: Syncer, index: number, row: number): FibRow {
-  const table = syncer.tables[index]!;
+  const table = syncer.mirror.tables[index]!;
   const { rows } = table;
   const prefix = new Uint8Array(rows.words * 4);
   table.storeAddress(row, prefix);
@@ -38,10 +38,10 @@ export function describeRow(syncer: Syncer, index: number, row: number): FibRow 
 function nextHops(syncer: Syncer, table: FamilyTable, row: number): FibRow['nextHops'] {
   const { installed, nextHop } = table.rows;
   const wanted = syncer.resolver.get(nextHop[row]!);
-  const gateway = syncer.gateways.get(installed[row]! || (wanted?.gateway ?? 0));
+  const gateway = syncer.mirror.gateways.get(installed[row]! || (wanted?.gateway ?? 0));
   if (!gateway) return wanted ? [{ via: wanted.address, interface: wanted.interfaceName, weight: 1 }] : [];
   const via = gateway.family === 0 ? undefined : gateway.bytes.slice(0, gateway.family === 2 ? 4 : 16);
-  return [{ via, interface: syncer.network.linkByIndex(gateway.interfaceIndex)?.name, weight: 1 }];
+  return [{ via, interface: syncer.mirror.network.linkByIndex(gateway.interfaceIndex)?.name, weight: 1 }];
 }
 
 function errorText(syncer: Syncer, table: FamilyTable, row: number): string | undefined {
@@ -69,7 +69,9 @@ function blockerText(syncer: Syncer, table: FamilyTable, row: number): string {
   if (at < 0) return 'another route';
   const protocol = foreign.protocol[at]!;
   const name = protocolNames[protocol] ?? String(protocol);
-  const device = syncer.network.linkByIndex(syncer.gateways.get(foreign.gateway[at]!)?.interfaceIndex ?? 0)?.name;
+  const device = syncer.mirror.network.linkByIndex(
+    syncer.mirror.gateways.get(foreign.gateway[at]!)?.interfaceIndex ?? 0,
+  )?.name;
   if (protocol === RTPROT_KERNEL && device !== undefined) return `proto ${name} dev ${device}`;
   return `proto ${name} metric ${foreign.priority[at]!}`;
 }

@@ -8,36 +8,24 @@
  */
 // HOT: guarded by the scenarios S7 and S7M.
 import type { Family } from 'bgp-parse';
-import { FamilyTable } from './family-table.js';
-import { Gateways, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
-import {
-  KernelOperation,
-  type AddressMessage,
-  type Kernel,
-  type KernelListener,
-  type LinkMessage,
-  type RouteMessage,
-} from './kernel.js';
-import { NetworkState } from './network-state.js';
+import type { FamilyTable } from './family-table.js';
+import { NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
+import { KernelOperation, type Kernel, type RouteMessage } from './kernel.js';
+import { KernelMirror } from './kernel-mirror.js';
 import { NextHopResolver } from './next-hop-resolver.js';
 import { type FibRow, FibStatus, type KernelState, type NextHopState, ROUTE_RECORD_WORDS } from './port.js';
 import { NO_ID, RowFlag } from './prefix-table.js';
 import { Action, Reason, actionOf, decide, reasonOf, statusOf } from './reconcile.js';
 import { Retries } from './retries.js';
-import { Resync } from './resync.js';
 import { StatusReport } from './status-report.js';
 import { describeRow, prefixText } from './row-view.js';
 
 const AF_INET = 2;
-const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;
 const RT_SCOPE_NOWHERE = 255;
 const RTNH_F_ONLINK = 4;
 const MAX_BATCH = 256;
-const IPV6_DEFAULT_METRIC = 1024;
 const ERRNO = { EPERM: 1, ENOENT: 2, ESRCH: 3, EEXIST: 17, ENODEV: 19 } as const;
-/** Gateways remembered before unused ones are looked for. */
-const SWEEP_GATEWAYS_FROM = 4096;
 
 export interface SyncerSettings {
   readonly table: number;
@@ -56,13 +44,8 @@ export interface SyncerEvents {
   fatal(message: string): void;
 }
 
-export class Syncer implements KernelListener {
-  readonly tables: readonly [FamilyTable, FamilyTable] = [
-    new FamilyTable('ipv4-unicast'),
-    new FamilyTable('ipv6-unicast'),
-  ];
-  readonly gateways = new Gateways();
-  readonly network = new NetworkState();
+export class Syncer {
+  readonly mirror: KernelMirror;
   readonly resolver: NextHopResolver;
   readonly settings: SyncerSettings;
   /** Rows by `FibStatus`. */
@@ -72,7 +55,6 @@ export class Syncer implements KernelListener {
   readonly #kernel: Kernel;
   readonly #events: SyncerEvents;
   readonly #nowMs: () => number;
-  readonly #resync = new Resync();
   readonly #retries = [new Retries(), new Retries()] as const;
   readonly #reports: readonly [StatusReport, StatusReport];
   readonly #message: RouteMessage;
@@ -82,11 +64,6 @@ export class Syncer implements KernelListener {
   readonly #batchDecision = new Uint32Array(MAX_BATCH * 2);
   readonly #batchGateway = new Uint32Array(MAX_BATCH * 2);
   readonly #batchErrno = new Uint16Array(MAX_BATCH * 2);
-  #starting = false;
-  /** Between a whole reading and the moment the stream has been caught up with: changes may be told twice. */
-  #replaying = false;
-  #networkChanged = false;
-  #resolveDue = false;
   #repairedNow = 0;
   #repairedExample = '';
   #refused = false;
@@ -104,8 +81,9 @@ export class Syncer implements KernelListener {
     this.#events = events;
     this.#nowMs = nowMs;
     this.#message = message;
-    this.resolver = new NextHopResolver(this.network, this.gateways, (address) =>
-      this.tables[address.length === 4 ? 0 : 1].longestMatch(address, settings.protocol),
+    this.mirror = new KernelMirror(settings, kernel, nowMs);
+    this.resolver = new NextHopResolver(this.mirror.network, this.mirror.gateways, (address) =>
+      this.mirror.tables[address.length === 4 ? 0 : 1].longestMatch(address, settings.protocol),
     );
     const report = (family: Family) => (pairs: Uint32Array, count: number) =>
       events.statusChanged(family, pairs, count);
@@ -114,19 +92,21 @@ export class Syncer implements KernelListener {
 
   /** Rows that wait to be looked at. */
   get pending(): number {
-    return this.tables[0].pending + this.tables[1].pending;
+    return this.mirror.tables[0].pending + this.mirror.tables[1].pending;
   }
 
   /** Reads everything for the first time; what a previous run left is adopted. */
   start(): KernelState {
-    this.#starting = true;
-    this.#kernel.readNetwork(this);
-    this.#readRoutes();
-    this.#starting = false;
-    this.#networkChanged = false;
+    this.mirror.read();
+    for (const table of this.mirror.tables) {
+      for (let row = 0; row < table.rows.rowLimit; row++) {
+        if (table.rows.flags[row]! & RowFlag.adopted) this.#setStatus(table, row, FibStatus.installed, Reason.none, 0);
+      }
+    }
+    this.mirror.networkChanged = false;
     const adopted = this.counts[FibStatus.installed]!;
     if (adopted) this.#events.log('info', { routes: adopted }, 'adopted the routes of a previous run');
-    return this.network.snapshot();
+    return this.mirror.network.snapshot();
   }
 
   trackNextHop(id: number, address: Uint8Array, interfaceName: string | undefined): void {
@@ -143,7 +123,7 @@ export class Syncer implements KernelListener {
   /** Takes what the speaker wants; the layout of records is `ROUTE_RECORD_WORDS`. */
   submit(family: Family, records: Uint32Array, count: number): void {
     if (this.settings.watchOnly) return;
-    const table = this.tables[family === 'ipv4-unicast' ? 0 : 1];
+    const table = this.mirror.tables[family === 'ipv4-unicast' ? 0 : 1];
     const { rows } = table;
     const size = ROUTE_RECORD_WORDS[family];
     for (let i = 0, at = 0; i < count; i++, at += size) {
@@ -158,7 +138,7 @@ export class Syncer implements KernelListener {
   /** Removes what was adopted and never asked for. */
   sweepStale(): void {
     let swept = 0;
-    for (const table of this.tables) {
+    for (const table of this.mirror.tables) {
       const { rows } = table;
       for (let row = 0; row < rows.rowLimit; row++) {
         if (!(rows.flags[row]! & RowFlag.adopted)) continue;
@@ -175,25 +155,24 @@ export class Syncer implements KernelListener {
    * do by itself: 0 = at once, Infinity = only when the kernel or the speaker speaks.
    */
   step(): number {
-    const heard = this.#kernel.receive(this);
+    const { mirror } = this;
+    const heard = mirror.hear();
     if (heard === 'overrun') {
       this.#events.log('warn', {}, 'the kernel told of changes faster than they were read: reading everything again');
-      this.#resync.requestTwice(this.#nowMs());
-      this.#resync.request(this.#nowMs(), true);
-    } else if (heard === 'empty') this.#replaying = false;
-    if (this.#resync.due(this.#nowMs())) this.#runResync();
+    }
+    if (mirror.resync.due(this.#nowMs())) mirror.reread(this.resolver.all());
     this.#settleNetwork();
     const now = this.#nowMs();
-    this.#retries.forEach((retries, index) => retries.due(now, (row) => this.tables[index]!.markDirty(row)));
+    this.#retries.forEach((retries, index) => retries.due(now, (row) => this.mirror.tables[index]!.markDirty(row)));
     this.#runBatch();
     this.#flush();
     if (this.pending || heard !== 'empty') return 0;
-    return Math.max(0, Math.min(this.#resync.at, this.#retries[0].at, this.#retries[1].at) - this.#nowMs());
+    return Math.max(0, Math.min(mirror.resync.at, this.#retries[0].at, this.#retries[1].at) - this.#nowMs());
   }
 
   /** Removes every route of ours, as fast as the kernel goes. */
   removeAll(): void {
-    for (const table of this.tables) {
+    for (const table of this.mirror.tables) {
       const { rows } = table;
       for (let row = 0; row < rows.rowLimit; row++) {
         if (rows.isFree(row)) continue;
@@ -209,8 +188,8 @@ export class Syncer implements KernelListener {
   rows(cursor: { table: number; row: number }, max: number): { rows: FibRow[]; next: typeof cursor | undefined } {
     const out: FibRow[] = [];
     let { table, row } = cursor;
-    for (; table < this.tables.length; table++, row = 0) {
-      const { rows } = this.tables[table]!;
+    for (; table < this.mirror.tables.length; table++, row = 0) {
+      const { rows } = this.mirror.tables[table]!;
       for (; row < rows.rowLimit; row++) {
         if (out.length === max) return { rows: out, next: { table, row } };
         if (!rows.isFree(row) && rows.status[row] !== FibStatus.absent) out.push(describeRow(this, table, row));
@@ -219,181 +198,16 @@ export class Syncer implements KernelListener {
     return { rows: out, next: undefined };
   }
 
-  // What the kernel says.
-
-  link(message: LinkMessage, deleted: boolean): void {
-    const change = this.network.setLink(message, deleted);
-    if (change === 'same') return;
-    this.#networkChanged = this.#resolveDue = true;
-    // IPv4 routes go silently with their interface, some time after the link message.
-    if (change === 'down' && !this.#starting) this.#resync.requestTwice(this.#nowMs());
-  }
-
-  address(message: AddressMessage, deleted: boolean): void {
-    if (!this.network.setAddress(message, deleted)) return;
-    this.#networkChanged = this.#resolveDue = true;
-    // The last IPv4 address of an interface takes all routes through it along.
-    if (deleted && message.family === AF_INET) this.#resync.requestTwice(this.#nowMs());
-  }
-
-  route(route: RouteMessage, deleted: boolean, replaced: boolean): void {
-    const { settings } = this;
-    if (route.table !== settings.table && route.table !== RT_TABLE_MAIN) return;
-    const table = this.tables[route.family === AF_INET ? 0 : 1];
-    if (this.#isOurs(route)) this.#ownRoute(table, route, deleted);
-    else this.#foreignRoute(table, route, deleted, replaced);
-  }
-
-  #isOurs(route: RouteMessage): boolean {
-    const { table, protocol } = this.settings;
-    return route.protocol === protocol && route.table === table && route.priority === this.#metric(route.family);
-  }
-
-  /** The kernel gives an IPv6 route without metric 1024. */
-  #metric(addressFamily: number): number {
-    const { metric } = this.settings;
-    return metric === 0 && addressFamily !== AF_INET ? IPV6_DEFAULT_METRIC : metric;
-  }
-
-  #ownRoute(table: FamilyTable, route: RouteMessage, deleted: boolean): void {
-    const { rows } = table;
-    const row = table.rowOf(route, !deleted);
-    if (row < 0) return;
-    const gateway = route.type === RTN_UNICAST && route.tos === 0 ? this.gateways.ofRoute(route, false) : OTHER_GATEWAY;
-    if (deleted) {
-      if (rows.installed[row] === NO_GATEWAY) return;
-      if (rows.installed[row] !== gateway) {
-        if (!this.#replaying) this.#resync.request(this.#nowMs());
-        return;
-      }
-      this.#lost(table, row);
-      return;
-    }
-    rows.flags[row]! |= RowFlag.seen;
-    if (rows.installed[row] === gateway) return;
-    if (this.#starting) {
-      rows.flags[row]! |= RowFlag.adopted;
-      this.#setStatus(table, row, FibStatus.installed, Reason.none, 0);
-    } else if (rows.nextHop[row] !== 0) rows.flags[row]! |= RowFlag.repair;
-    rows.installed[row] = gateway;
-    if (!this.#starting) table.markDirty(row);
-  }
-
-  /** Our route is gone without us. */
-  #lost(table: FamilyTable, row: number): void {
-    const { rows } = table;
-    rows.installed[row] = NO_GATEWAY;
-    if (rows.nextHop[row] !== 0) rows.flags[row]! |= RowFlag.repair;
-    rows.flags[row]! &= ~RowFlag.adopted;
-    if (!this.settings.watchOnly) table.markDirty(row);
-  }
-
-  #foreignRoute(table: FamilyTable, route: RouteMessage, deleted: boolean, replaced: boolean): void {
-    const { rows, foreign } = table;
-    const row = table.rowOf(route, !deleted);
-    if (row < 0) {
-      if (deleted) this.#unknownDeleted();
-      return;
-    }
-    const gateway = this.gateways.ofRoute(route, true);
-    if (deleted) {
-      const entry = foreign.find(rows.foreign[row]!, route, gateway);
-      // An IPv6 multipath route may go hop by hop: only a reading says what is left.
-      if (entry < 0 || foreign.multipath[entry]) this.#unknownDeleted();
-      if (entry >= 0) table.removeForeign(row, entry);
-    } else {
-      if (replaced) this.#dropReplaced(table, row, route);
-      table.addForeign(row, route, gateway);
-    }
-    if (!this.#starting) {
-      this.#resolveDue = true;
-      if (rows.nextHop[row] !== 0 || rows.installed[row] !== NO_GATEWAY) table.markDirty(row);
-      else rows.releaseIfIdle(row);
-    }
-  }
-
-  /** A route of the same table and metric, ours included, has been replaced. */
-  #dropReplaced(table: FamilyTable, row: number, route: RouteMessage): void {
-    const { rows, foreign } = table;
-    for (let at = rows.foreign[row]!; at >= 0;) {
-      const next = foreign.next[at]!;
-      if (foreign.sameKey(at, route)) table.removeForeign(row, at);
-      at = next;
-    }
-    const ours =
-      route.table === this.settings.table && route.priority === this.#metric(route.family) && route.tos === 0;
-    if (ours && rows.installed[row] !== NO_GATEWAY) this.#lost(table, row);
-  }
-
-  #unknownDeleted(): void {
-    if (!this.#replaying && !this.#starting) this.#resync.request(this.#nowMs());
-  }
-
-  // Whole readings.
-
-  #runResync(): void {
-    const began = this.#nowMs();
-    this.#kernel.discard();
-    this.network.clear();
-    this.#kernel.readNetwork(this);
-    const complete = this.#readRoutes();
-    this.#networkChanged = this.#resolveDue = true;
-    this.#resync.done(began, this.#nowMs());
-    if (!complete) this.#resync.request(this.#nowMs());
-    this.#sweepGateways();
-  }
-
-  #readRoutes(): boolean {
-    for (const table of this.tables) {
-      const { rows } = table;
-      // Whoever was blocked may be free now, and the other way round.
-      for (let row = 0; row < rows.rowLimit; row++) {
-        rows.flags[row]! &= ~RowFlag.seen;
-        if (rows.nextHop[row] !== 0 && (rows.foreign[row]! >= 0 || rows.reason[row] !== Reason.none))
-          table.markDirty(row);
-      }
-      table.clearForeign();
-    }
-    this.#replaying = true;
-    const complete = this.#kernel.readRoutes(this);
-    for (const table of this.tables) {
-      const { rows } = table;
-      for (let row = 0; row < rows.rowLimit; row++) {
-        if (rows.isFree(row)) continue;
-        if (complete && rows.installed[row] !== NO_GATEWAY && !(rows.flags[row]! & RowFlag.seen))
-          this.#lost(table, row);
-        rows.flags[row]! &= ~RowFlag.seen;
-        rows.releaseIfIdle(row);
-      }
-    }
-    this.#resolveDue = true;
-    return complete;
-  }
-
-  #sweepGateways(): void {
-    if (this.gateways.size < SWEEP_GATEWAYS_FROM) return;
-    const used = new Set<number>();
-    for (const { rows, foreign } of this.tables) {
-      for (let row = 0; row < rows.rowLimit; row++) {
-        if (rows.isFree(row)) continue;
-        used.add(rows.installed[row]!);
-        for (let at = rows.foreign[row]!; at >= 0; at = foreign.next[at]!) used.add(foreign.gateway[at]!);
-      }
-    }
-    for (const nextHop of this.resolver.gateways()) used.add(nextHop.gateway);
-    this.gateways.sweep(used);
-  }
-
   /** After links, addresses or foreign routes changed: tell, and resolve next hops anew. */
   #settleNetwork(): void {
-    if (this.#networkChanged) {
-      this.#networkChanged = false;
-      this.#events.kernelChanged(this.network.snapshot());
+    if (this.mirror.networkChanged) {
+      this.mirror.networkChanged = false;
+      this.#events.kernelChanged(this.mirror.network.snapshot());
       // What failed may work now: do not wait for its turn.
-      this.#retries.forEach((retries, index) => retries.hurry((row) => this.tables[index]!.markDirty(row)));
+      this.#retries.forEach((retries, index) => retries.hurry((row) => this.mirror.tables[index]!.markDirty(row)));
     }
-    if (!this.#resolveDue) return;
-    this.#resolveDue = false;
+    if (!this.mirror.resolveDue) return;
+    this.mirror.resolveDue = false;
     const changed = this.resolver.refresh();
     if (changed.length === 0) return;
     this.#events.nextHopsChanged(changed);
@@ -401,7 +215,7 @@ export class Syncer implements KernelListener {
   }
 
   #markUsersOf(ids: ReadonlySet<number>): void {
-    for (const table of this.tables) {
+    for (const table of this.mirror.tables) {
       const { nextHop, rowLimit } = table.rows;
       for (let row = 0; row < rowLimit; row++) {
         if (nextHop[row] !== 0 && ids.has(nextHop[row]!)) table.markDirty(row);
@@ -414,7 +228,7 @@ export class Syncer implements KernelListener {
   #runBatch(): void {
     let count = 0;
     let lookedAt = 0;
-    for (const [index, table] of this.tables.entries()) {
+    for (const [index, table] of this.mirror.tables.entries()) {
       // Rows that need no write cost little: look at more of them in one slice.
       while (count < MAX_BATCH && lookedAt < MAX_BATCH * 64) {
         const row = table.takeDirty();
@@ -428,7 +242,7 @@ export class Syncer implements KernelListener {
     const result = this.#kernel.commit((position, errno) => {
       this.#batchErrno[position] = errno;
     });
-    if (result === 'overrun') this.#resync.request(this.#nowMs(), true);
+    if (result === 'overrun') this.mirror.resync.request(this.#nowMs(), true);
     for (let position = 0; position < count; position++) this.#settle(position);
   }
 
@@ -466,7 +280,7 @@ export class Syncer implements KernelListener {
   #gatewayFor(table: FamilyTable, nextHop: number): number {
     const gateway = this.resolver.get(nextHop)?.gateway ?? NO_GATEWAY;
     if (table.addressFamily === AF_INET) return gateway;
-    return this.gateways.get(gateway)?.family === AF_INET ? NO_GATEWAY : gateway;
+    return this.mirror.gateways.get(gateway)?.family === AF_INET ? NO_GATEWAY : gateway;
   }
 
   #queue(operation: KernelOperation, table: FamilyTable, row: number, gatewayId: number): void {
@@ -477,10 +291,10 @@ export class Syncer implements KernelListener {
     table.storeAddress(row, message.dst);
     message.table = this.settings.table;
     message.protocol = this.settings.protocol;
-    message.priority = this.#metric(table.addressFamily);
+    message.priority = this.mirror.metric(table.addressFamily);
     if (operation === KernelOperation.remove) message.scope = RT_SCOPE_NOWHERE;
     else {
-      const gateway = this.gateways.get(gatewayId)!;
+      const gateway = this.mirror.gateways.get(gatewayId)!;
       message.type = RTN_UNICAST;
       message.flags = gateway.onlink ? RTNH_F_ONLINK : 0;
       message.gatewayFamily = gateway.family;
@@ -495,7 +309,7 @@ export class Syncer implements KernelListener {
     const row = this.#batchRow[position]!;
     if (row < 0) return;
     const index = this.#batchTable[position]!;
-    const table = this.tables[index]!;
+    const table = this.mirror.tables[index]!;
     const { rows } = table;
     const packed = this.#batchDecision[position]!;
     const action = actionOf(packed);
@@ -529,7 +343,7 @@ export class Syncer implements KernelListener {
       if (rows.flags[row]! & RowFlag.removeFirst) {
         // Not ours, since removing ours did not help: find out whose it is.
         rows.flags[row]! &= ~RowFlag.removeFirst;
-        this.#resync.request(now);
+        this.mirror.resync.request(now);
       } else {
         rows.flags[row]! |= RowFlag.removeFirst;
         if (attempt === 1) table.markDirty(row);
@@ -537,7 +351,7 @@ export class Syncer implements KernelListener {
       }
     }
     if (action === Action.replace && (errno === ERRNO.ENOENT || errno === ERRNO.ESRCH)) {
-      this.#lost(table, row);
+      this.mirror.lost(table, row);
       if (attempt === 1) return;
     }
     this.#setStatus(table, row, FibStatus.failed, Reason.errno, errno);
@@ -555,7 +369,7 @@ export class Syncer implements KernelListener {
     }
     const id = rows.prefixId[row]!;
     if (id !== NO_ID && (before !== status || rows.flags[row]! & RowFlag.answerDue)) {
-      this.#reports[table === this.tables[0] ? 0 : 1].push(id, status);
+      this.#reports[table === this.mirror.tables[0] ? 0 : 1].push(id, status);
     }
     rows.flags[row]! &= ~RowFlag.answerDue;
     if (rows.nextHop[row] !== 0 || status !== FibStatus.absent) return;

@@ -110,7 +110,7 @@ t.test('one route: in, moved, out', (t) => {
   b.settle();
   t.strictSame(b.ours(), []);
   t.equal(b.status.get(7), FibStatus.absent);
-  t.equal(b.syncer.tables[0].rows.used, 2, 'only the connected prefixes are remembered');
+  t.equal(b.syncer.mirror.tables[0].rows.used, 2, 'only the connected prefixes are remembered');
   t.end();
 });
 

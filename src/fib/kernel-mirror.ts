@@ -1,0 +1,237 @@
+/**
+ * What the kernel has, as far as it has told us: links, addresses, our routes, everybody else's. Fed by whole readings
+ * and by the stream of changes; marks the rows that need a look and never writes to the kernel.
+ *
+ * The stream says nothing of our own changes. What it does not say clearly (hop by hop deletions, IPv4 routes that go
+ * with their interface, overruns) is settled by another whole reading.
+ */
+// HOT: one call per route that the kernel tells of.
+import { FamilyTable } from './family-table.js';
+import { Gateways, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
+import type { AddressMessage, Kernel, KernelListener, LinkMessage, RouteMessage } from './kernel.js';
+import { NetworkState } from './network-state.js';
+import { RowFlag } from './prefix-table.js';
+import { Reason } from './reconcile.js';
+import { Resync } from './resync.js';
+
+const AF_INET = 2;
+const RT_TABLE_MAIN = 254;
+const RTN_UNICAST = 1;
+const IPV6_DEFAULT_METRIC = 1024;
+/** Gateways remembered before unused ones are looked for. */
+const SWEEP_GATEWAYS_FROM = 4096;
+/** Portions of the stream read at once after a whole reading, so that a flood cannot hold us for ever. */
+const MAX_CATCH_UP = 64;
+
+export interface RouteOwnership {
+  readonly table: number;
+  readonly protocol: number;
+  readonly metric: number;
+}
+
+export class KernelMirror implements KernelListener {
+  /** IPv4, IPv6. */
+  readonly tables: readonly [FamilyTable, FamilyTable] = [
+    new FamilyTable('ipv4-unicast'),
+    new FamilyTable('ipv6-unicast'),
+  ];
+  readonly gateways = new Gateways();
+  readonly network = new NetworkState();
+  readonly resync = new Resync();
+  /** Links or addresses are not as last looked at; the reader clears it. */
+  networkChanged = false;
+  /** Next hops may lead elsewhere; the reader clears it. */
+  resolveDue = false;
+  /** Between a whole reading and the moment the stream has been caught up with: changes may be told twice. */
+  replaying = false;
+  readonly #settings: RouteOwnership;
+  readonly #kernel: Kernel;
+  readonly #nowMs: () => number;
+  #adopting = false;
+
+  constructor(settings: RouteOwnership, kernel: Kernel, nowMs: () => number) {
+    this.#settings = settings;
+    this.#kernel = kernel;
+    this.#nowMs = nowMs;
+  }
+
+  /** Reads everything for the first time; routes of ours are marked as adopted. */
+  read(): void {
+    this.#adopting = true;
+    this.#kernel.readNetwork(this);
+    this.#readRoutes();
+    this.#adopting = false;
+  }
+
+  /** Hears what has changed, a bounded number of changes. */
+  hear(): 'empty' | 'messages' | 'overrun' {
+    const heard = this.#kernel.receive(this);
+    if (heard === 'overrun') {
+      this.resync.requestTwice(this.#nowMs());
+      this.resync.request(this.#nowMs(), true);
+    } else if (heard === 'empty') this.replaying = false;
+    return heard;
+  }
+
+  link(message: LinkMessage, deleted: boolean): void {
+    const change = this.network.setLink(message, deleted);
+    if (change === 'same') return;
+    this.networkChanged = this.resolveDue = true;
+    // IPv4 routes go silently with their interface, some time after the link message.
+    if (change === 'down' && !this.#adopting) this.resync.requestTwice(this.#nowMs());
+  }
+
+  address(message: AddressMessage, deleted: boolean): void {
+    if (!this.network.setAddress(message, deleted)) return;
+    this.networkChanged = this.resolveDue = true;
+    // The last IPv4 address of an interface takes all routes through it along.
+    if (deleted && message.family === AF_INET) this.resync.requestTwice(this.#nowMs());
+  }
+
+  route(route: RouteMessage, deleted: boolean, replaced: boolean): void {
+    const settings = this.#settings;
+    if (route.table !== settings.table && route.table !== RT_TABLE_MAIN) return;
+    const table = this.tables[route.family === AF_INET ? 0 : 1];
+    if (this.#isOurs(route)) this.#ownRoute(table, route, deleted);
+    else this.#foreignRoute(table, route, deleted, replaced);
+  }
+
+  #isOurs(route: RouteMessage): boolean {
+    const { table, protocol } = this.#settings;
+    return route.protocol === protocol && route.table === table && route.priority === this.metric(route.family);
+  }
+
+  /** The kernel gives an IPv6 route without metric 1024. */
+  metric(addressFamily: number): number {
+    const { metric } = this.#settings;
+    return metric === 0 && addressFamily !== AF_INET ? IPV6_DEFAULT_METRIC : metric;
+  }
+
+  #ownRoute(table: FamilyTable, route: RouteMessage, deleted: boolean): void {
+    const { rows } = table;
+    const row = table.rowOf(route, !deleted);
+    if (row < 0) return;
+    const gateway = route.type === RTN_UNICAST && route.tos === 0 ? this.gateways.ofRoute(route, false) : OTHER_GATEWAY;
+    if (deleted) {
+      if (rows.installed[row] === NO_GATEWAY) return;
+      if (rows.installed[row] !== gateway) {
+        if (!this.replaying) this.resync.request(this.#nowMs());
+        return;
+      }
+      this.lost(table, row);
+      return;
+    }
+    rows.flags[row]! |= RowFlag.seen;
+    if (rows.installed[row] === gateway) return;
+    if (this.#adopting) {
+      rows.flags[row]! |= RowFlag.adopted;
+    } else if (rows.nextHop[row] !== 0) rows.flags[row]! |= RowFlag.repair;
+    rows.installed[row] = gateway;
+    table.markDirty(row);
+  }
+
+  /** Our route is gone without us. */
+  lost(table: FamilyTable, row: number): void {
+    const { rows } = table;
+    rows.installed[row] = NO_GATEWAY;
+    if (rows.nextHop[row] !== 0) rows.flags[row]! |= RowFlag.repair;
+    rows.flags[row]! &= ~RowFlag.adopted;
+    table.markDirty(row);
+  }
+
+  #foreignRoute(table: FamilyTable, route: RouteMessage, deleted: boolean, replaced: boolean): void {
+    const { rows, foreign } = table;
+    const row = table.rowOf(route, !deleted);
+    if (row < 0) {
+      if (deleted) this.#unknownDeleted();
+      return;
+    }
+    const gateway = this.gateways.ofRoute(route, true);
+    if (deleted) {
+      const entry = foreign.find(rows.foreign[row]!, route, gateway);
+      // An IPv6 multipath route may go hop by hop: only a reading says what is left.
+      if (entry < 0 || foreign.multipath[entry]) this.#unknownDeleted();
+      if (entry >= 0) table.removeForeign(row, entry);
+    } else {
+      if (replaced) this.#dropReplaced(table, row, route);
+      table.addForeign(row, route, gateway);
+    }
+    if (!this.#adopting) {
+      this.resolveDue = true;
+      if (rows.nextHop[row] !== 0 || rows.installed[row] !== NO_GATEWAY) table.markDirty(row);
+      else rows.releaseIfIdle(row);
+    }
+  }
+
+  /** A route of the same table and metric, ours included, has been replaced. */
+  #dropReplaced(table: FamilyTable, row: number, route: RouteMessage): void {
+    const { rows, foreign } = table;
+    for (let at = rows.foreign[row]!; at >= 0;) {
+      const next = foreign.next[at]!;
+      if (foreign.sameKey(at, route)) table.removeForeign(row, at);
+      at = next;
+    }
+    const ours =
+      route.table === this.#settings.table && route.priority === this.metric(route.family) && route.tos === 0;
+    if (ours && rows.installed[row] !== NO_GATEWAY) this.lost(table, row);
+  }
+
+  #unknownDeleted(): void {
+    if (!this.replaying && !this.#adopting) this.resync.request(this.#nowMs());
+  }
+
+  /** Reads everything again. */
+  reread(nextHopGateways: Iterable<{ readonly gateway: number }>): void {
+    const began = this.#nowMs();
+    this.#kernel.discard();
+    this.network.clear();
+    this.#kernel.readNetwork(this);
+    const complete = this.#readRoutes();
+    this.networkChanged = this.resolveDue = true;
+    this.resync.done(began, this.#nowMs());
+    if (!complete) this.resync.request(this.#nowMs());
+    this.#sweepGateways(nextHopGateways);
+    // Before anything is written: what was told during the reading is older than what it found.
+    for (let i = 0; i < MAX_CATCH_UP && this.hear() === 'messages'; i++);
+  }
+
+  #readRoutes(): boolean {
+    for (const table of this.tables) {
+      const { rows } = table;
+      // Whoever was blocked may be free now, and the other way round.
+      for (let row = 0; row < rows.rowLimit; row++) {
+        rows.flags[row]! &= ~RowFlag.seen;
+        if (rows.nextHop[row] !== 0 && (rows.foreign[row]! >= 0 || rows.reason[row] !== Reason.none))
+          table.markDirty(row);
+      }
+      table.clearForeign();
+    }
+    this.replaying = true;
+    const complete = this.#kernel.readRoutes(this);
+    for (const table of this.tables) {
+      const { rows } = table;
+      for (let row = 0; row < rows.rowLimit; row++) {
+        if (rows.isFree(row)) continue;
+        if (complete && rows.installed[row] !== NO_GATEWAY && !(rows.flags[row]! & RowFlag.seen)) this.lost(table, row);
+        rows.flags[row]! &= ~RowFlag.seen;
+        rows.releaseIfIdle(row);
+      }
+    }
+    this.resolveDue = true;
+    return complete;
+  }
+
+  #sweepGateways(nextHops: Iterable<{ readonly gateway: number }>): void {
+    if (this.gateways.size < SWEEP_GATEWAYS_FROM) return;
+    const used = new Set<number>();
+    for (const { rows, foreign } of this.tables) {
+      for (let row = 0; row < rows.rowLimit; row++) {
+        if (rows.isFree(row)) continue;
+        used.add(rows.installed[row]!);
+        for (let at = rows.foreign[row]!; at >= 0; at = foreign.next[at]!) used.add(foreign.gateway[at]!);
+      }
+    }
+    for (const nextHop of nextHops) used.add(nextHop.gateway);
+    this.gateways.sweep(used);
+  }
+}
