@@ -55,13 +55,24 @@ export interface Container {
   readonly namespace: string;
 }
 
-/** Duplicate address detection would keep every IPv6 address unusable for a second or two. */
-const QUICK_IPV6 = 'for f in /proc/sys/net/ipv6/conf/*/accept_dad; do [ -e "$f" ] && echo 0 > "$f"; done';
-const FORWARD =
-  'echo 1 > /proc/sys/net/ipv4/ip_forward; ' +
-  'f=/proc/sys/net/ipv6/conf/all/forwarding; [ ! -e $f ] || echo 1 > $f; ' +
-  // A router whose ways in and out are the same interface would tell everybody to go around it.
-  'for f in all default; do echo 0 > /proc/sys/net/ipv4/conf/$f/send_redirects; done';
+/**
+ * What a new namespace has depends on the machine (it inherits some of its settings), so everything that matters is
+ * written: IPv6 on, and no duplicate address detection, which would keep every address unusable for a second or two.
+ */
+const IPV6_ON =
+  'for f in all default lo; do d=/proc/sys/net/ipv6/conf/$f; [ ! -d $d ] || echo 0 > $d/disable_ipv6; done';
+const NO_DAD = 'for f in all default; do d=/proc/sys/net/ipv6/conf/$f; [ ! -d $d ] || echo 0 > $d/accept_dad; done';
+/** A router whose ways in and out are the same interface would tell everybody to go around it. */
+const NO_REDIRECTS = 'for f in all default; do echo 0 > /proc/sys/net/ipv4/conf/$f/send_redirects; done';
+
+function settings(forwarding: boolean): string {
+  const value = forwarding ? 1 : 0;
+  const forward =
+    `echo ${value} > /proc/sys/net/ipv4/ip_forward; ` +
+    `f=/proc/sys/net/ipv6/conf/all/forwarding; [ ! -e $f ] || echo ${value} > $f`;
+  // `set -e`: the first that cannot be written ends it and is told.
+  return ['set -e', IPV6_ON, NO_DAD, forward, NO_REDIRECTS].join('; ');
+}
 
 export class Network {
   /** `tortie-<pid>-<n>`. */
@@ -102,7 +113,7 @@ export class Network {
     const namespace = `${this.id}-${name}`;
     this.#namespaces.push(namespace);
     await ipBatch([`netns add ${namespace}`]);
-    await this.sh(namespace, options.forwarding ? `${QUICK_IPV6}; ${FORWARD}` : QUICK_IPV6);
+    await this.sh(namespace, settings(options.forwarding ?? false));
     await ipBatch(['link set lo up'], namespace);
     return namespace;
   }
