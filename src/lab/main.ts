@@ -69,7 +69,9 @@ async function runAll(command: LabCommand & { kind: 'run' }): Promise<number> {
   // Nobody reads any more (`npm run lab | head`): Node reports that as an error of the stream, again at every write.
   const onPipeClosed = () => onSignal('SIGPIPE');
   for (const name of INTERRUPTS) process.on(name, onSignal);
-  process.stdout.on('error', onPipeClosed);
+  // Whoever listened until now (bgpctl) would end the process, and leave the namespaces behind.
+  const formerListeners = process.stdout.listeners('error') as ((error: Error) => void)[];
+  process.stdout.removeAllListeners('error').on('error', onPipeClosed);
   try {
     let good = true;
     for (const name of command.scenarios) good = (await runOne(name, command, interrupt.signal)) && good;
@@ -79,6 +81,7 @@ async function runAll(command: LabCommand & { kind: 'run' }): Promise<number> {
     throw error;
   } finally {
     for (const name of INTERRUPTS) process.off(name, onSignal);
+    for (const listener of formerListeners) process.stdout.on('error', listener);
   }
 }
 

@@ -72,6 +72,7 @@ function parse(argv: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    // Node goes on with advice about other cases.
+    throw new UsageError((error instanceof Error ? error.message : String(error)).split('. ')[0]!);
   }
 }
