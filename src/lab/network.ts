@@ -113,8 +113,9 @@ export class Network {
     const namespace = `${this.id}-${name}`;
     this.#namespaces.push(namespace);
     await ipBatch([`netns add ${namespace}`]);
-    await this.sh(namespace, settings(options.forwarding ?? false));
+    // The loopback first: where we lack the permission, `ip` says so more clearly than `sh`.
     await ipBatch(['link set lo up'], namespace);
+    await this.sh(namespace, settings(options.forwarding ?? false));
     return namespace;
   }
 

@@ -123,6 +123,7 @@ export class LabNode {
   /** Sends a signal and, unless it only asks for a reload, waits for the end. */
   async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<Exit> {
     this.#stopping = true;
+    this.#child?.ref();
     this.#child?.kill(signal);
     return (await this.#exit) ?? { code: null, signal: null };
   }
