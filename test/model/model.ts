@@ -45,13 +45,18 @@ export class Model {
 
   /**
    * The session is up. Paths kept from before it wait for End-of-RIB, except in families that the peer did not preserve
-   * (RFC 4724 §4.2: "MUST immediately remove all the stale routes from the peer").
+   * (RFC 4724 §4.2: "MUST immediately remove all the stale routes from the peer"), and except where another speaker
+   * stands behind the address now: what was kept was ranked and reflected under the old one's identifier and type.
    */
   establish(peer: Peer, { preserved = peer.families }: { preserved?: readonly Family[] } = {}): void {
     this.#established.add(peer.id);
+    const before = this.#peers.get(peer.id) ?? peer;
+    const sameSpeaker = before.routerId === peer.routerId && before.type === peer.type && before.client === peer.client;
     for (const [key, path] of this.#table(peer.id)) {
       const family = familyOfPrefix(path.prefix);
-      if (!preserved.includes(family) || !peer.families.includes(family)) this.#table(peer.id).delete(key);
+      if (!sameSpeaker || !preserved.includes(family) || !peer.families.includes(family)) {
+        this.#table(peer.id).delete(key);
+      }
     }
     this.configure(peer);
   }
@@ -76,8 +81,10 @@ export class Model {
   announce(peerId: string, prefix: string, attributes: PathAttributes, pathId = 0): void {
     const peer = this.#session(peerId);
     if (!peer.families.includes(familyOfPrefix(prefix))) return;
-    // RFC 4271 §6.3, RFC 7606 §7.2: an external peer's own AS comes first, else the path is a withdrawal.
-    if (peer.type === 'external' && firstAsn(attributes.asPath) !== peer.asn) {
+    // RFC 7606 §7.2: a malformed AS_PATH makes the path a withdrawal. RFC 4271 §6.3: an external peer's own AS comes
+    // first. RFC 5065 §5: nobody sends confederation segments to a speaker outside the confederation, and we are in none.
+    const hasConfederation = attributes.asPath.some(({ kind }) => kind === 'confedSequence' || kind === 'confedSet');
+    if (hasConfederation || (peer.type === 'external' && firstAsn(attributes.asPath) !== peer.asn)) {
       this.withdraw(peerId, prefix, pathId);
       return;
     }

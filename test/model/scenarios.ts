@@ -176,6 +176,17 @@ export const SCENARIOS: readonly Scenario[] = [
     verdicts: { [P]: { best: null, reasons: {} } },
   },
   {
+    name: 'a path with confederation segments takes back what the peer said before: we are in no confederation',
+    rfc: 'RFC 5065 §5, RFC 7606 §7.2',
+    operations: [
+      ...start,
+      say('i1', []),
+      say('i1', [], { asPath: [{ kind: 'confedSequence', asns: [65001] }] }),
+      say('i2', [], { asPath: [...sequence(4), { kind: 'confedSet', asns: [65001] }] }),
+    ],
+    verdicts: { [P]: { best: null, reasons: {} } },
+  },
+  {
     name: 'a family that was not negotiated is not heard and not told',
     rfc: 'RFC 4760 §8',
     operations: [
@@ -234,13 +245,11 @@ export const SCENARIOS: readonly Scenario[] = [
     ...contest('i1', { i1: 'as-path-length', e1: 'as-path-length' }),
   },
   {
-    name: 'an AS_SET counts as one, a confederation segment as none',
-    rfc: 'RFC 4271 §9.1.2.2 a, RFC 5065 §5.3',
+    name: 'an AS_SET counts as one',
+    rfc: 'RFC 4271 §9.1.2.2 a',
     operations: [
       ...start,
-      say('i1', [], {
-        asPath: [{ kind: 'confedSequence', asns: [1, 2, 3] }, ...sequence(4), { kind: 'set', asns: [5, 6, 7] }],
-      }),
+      say('i1', [], { asPath: [...sequence(4), { kind: 'set', asns: [5, 6, 7] }] }),
       say('e1', [65001, 8, 9]),
     ],
     ...contest('i1', { i1: 'as-path-length', e1: 'as-path-length' }),
@@ -446,6 +455,26 @@ export const SCENARIOS: readonly Scenario[] = [
       { op: 'establish', peer: PEERS.i1, preserved: ['ipv6-unicast'] },
     ],
     fib: { [P]: null, [P6]: '2001:db8::1' },
+  },
+
+  {
+    name: 'what was kept of one speaker is not taken for another one at the same address',
+    rfc: 'RFC 4456 §8, RFC 4271 §9.1.2.2 f',
+    operations: [
+      ...start,
+      say('c1', []),
+      { op: 'down', peer: 'c1', keepStale: true },
+      upWith('c1', { routerId: '10.0.0.99' }),
+    ],
+    verdicts: { [P]: { best: null, reasons: {} } },
+    advertised: { i1: { [P]: null }, e1: { [P]: null } },
+  },
+  {
+    name: 'nor is what a client told taken for the word of a non-client',
+    rfc: 'RFC 4456 §6',
+    operations: [...start, say('c1', []), { op: 'down', peer: 'c1', keepStale: true }, upWith('c1', { client: false })],
+    verdicts: { [P]: { best: null, reasons: {} } },
+    advertised: { i1: { [P]: null }, e1: { [P]: null } },
   },
 
   // ---- to whom -----------------------------------------------------------------------------------------------------
