@@ -235,7 +235,10 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     try {
       if (connection.fd !== undefined) applyToAccepted(connection.fd, listenerFamily, this.#socketOptions);
     } catch (error) {
-      this.#deps.log.warn({ peer: this.key, error: String(error) }, 'socket options of an accepted connection');
+      // Unguarded (GTSM) is worse than not at all.
+      this.#deps.log.warn({ peer: this.key, error: String(error) }, 'connection refused: its options cannot be set');
+      connection.destroy();
+      return;
     }
     if (attempt !== this.#primary) this.#secondary = attempt;
     attempt.accept(connection);

@@ -61,6 +61,8 @@ export class SessionServer {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #sessions = new Map<string, AcceptingSession>();
+  /** Keys of sessions whose password no listener took: nobody may come in for them. */
+  readonly #keyless = new Set<string>();
   readonly #pendingDynamic = new Set<AcceptingSession>();
   readonly #passwords: { address: AddressBytes; prefixLength: number; password: string }[] = [];
   #listeners: { server: net.Server; family: 4 | 6 }[] = [];
@@ -119,15 +121,16 @@ export class SessionServer {
     if (registered === session) return;
     if (registered) throw new Error(`peer ${session.key} has a session already`);
     this.#sessions.set(session.key, session);
-    if (session.password !== undefined) this.#setPassword(session.address, undefined, session.password);
-    if (session.ttlSecurity) this.#raiseTtl(session.address);
+    this.#guard(session);
   }
 
   unregister(session: AcceptingSession): void {
     if (this.#sessions.get(session.key) !== session) return;
     this.#sessions.delete(session.key);
     this.#pendingDynamic.delete(session);
-    if (session.password !== undefined) this.#setPassword(session.address, undefined, undefined);
+    if (session.password !== undefined && !this.#keyless.delete(session.key)) {
+      this.#setPassword(session.address, undefined, undefined);
+    }
   }
 
   session(key: string): AcceptingSession | undefined {
@@ -157,10 +160,7 @@ export class SessionServer {
     });
     server.on('error', (error) => this.#log.error({ address: host, port, error: error.message }, 'listener failed'));
     this.#listeners.push({ server, family });
-    for (const { address, password, ttlSecurity } of this.#sessions.values()) {
-      if (password !== undefined) this.#setPassword(address, undefined, password);
-      if (ttlSecurity) this.#raiseTtl(address);
-    }
+    for (const session of this.#sessions.values()) this.#guard(session);
     for (const { address, prefixLength, password } of this.#passwords)
       this.#setPassword(address, prefixLength, password);
   }
@@ -179,7 +179,7 @@ export class SessionServer {
       this.#sessions.get(peerKey(address, interfaceName)) ??
       this.#sessions.get(peerKey(address, undefined)) ??
       this.#dynamic(address, interfaceName);
-    if (!session) {
+    if (!session || this.#keyless.has(session.key)) {
       this.#refuse(socket, text);
       return;
     }
@@ -228,8 +228,16 @@ export class SessionServer {
     }
   }
 
-  #raiseTtl(address: AddressBytes): void {
-    for (const { fd, family } of this.#listenersFor(address)) raiseListenerTtl(fd, family);
+  /** What the session asks of the listeners. A key that cannot be set shuts the door instead of leaving it open. */
+  #guard({ key, address, password, ttlSecurity }: AcceptingSession): void {
+    try {
+      if (ttlSecurity) for (const { fd, family } of this.#listenersFor(address)) raiseListenerTtl(fd, family);
+      if (password !== undefined) this.#setPassword(address, undefined, password);
+    } catch (error) {
+      if (password !== undefined) this.#keyless.add(key);
+      const text = error instanceof Error ? error.message : String(error);
+      this.#log.error({ peer: key, error: text }, 'the listener cannot guard this peer: it may only be dialled');
+    }
   }
 
   /** The listeners that can see the address: an IPv6-only one never sees IPv4. */
