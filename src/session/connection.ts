@@ -139,8 +139,10 @@ export class Connection {
 
   /** Shrinks whenever the kernel takes anything of the backlog, even a part of one write. */
   get unsentBytes(): number {
-    const { writeQueueSize } = (this.#socket as unknown as SocketWithHandle)._handle ?? {};
-    return this.#socket.writableLength + (writeQueueSize ?? 0);
+    const pending = this.#socket.writableLength;
+    // Asked of every session at every tick: mostly there is nothing.
+    if (pending === 0) return 0;
+    return pending + ((this.#socket as unknown as SocketWithHandle)._handle?.writeQueueSize ?? 0);
   }
 
   /** Sends bytes[start, end). True = the memory is still referenced and must not be changed. */

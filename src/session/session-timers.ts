@@ -8,7 +8,7 @@
  */
 import type { Cancel, Clock } from '../support/clock.js';
 
-/** How coarse: a timer fires up to this late, or half of it early. 2,000 sessions cost some 10 µs a tick. */
+/** How coarse: a timer fires up to this late, or half of it early. 2,000 sessions cost about 1 ms a tick. */
 export const TICK_MS = 250;
 
 export interface Timed {
