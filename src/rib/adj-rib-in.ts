@@ -18,9 +18,11 @@ import {
   attributeName,
   locateMp,
   locateUpdate,
+  scanAttributes,
+  scanError,
   stripMp,
 } from 'bgp-parse';
-import { AttributeFlag, BlockContext } from './columns/attribute-pool.js';
+import { AttributeFlag, BlockContext, scanContextOf } from './columns/attribute-pool.js';
 import type { AttributePool } from './columns/attribute-pool.js';
 import { PathFlag } from './columns/path-table.js';
 import type { FamilyRib } from './family-rib.js';
@@ -98,8 +100,6 @@ export class AdjRibIn {
           this.#onEndOfRib(peer, rib);
         }
       }
-      // MP_UNREACH_NLRI may stand alone: the other attributes then say nothing (RFC 4760 §4).
-      if (mp.reachStart < 0 && nlriEnd === nlriStart) return undefined;
     }
     if (mp.reachStart >= 0) {
       const rib = this.#ribOf(peer, mp.reachAfi, mp.reachSafi);
@@ -115,14 +115,16 @@ export class AdjRibIn {
     if (!peer.negotiated[0]) return undefined;
     const rib4 = this.#ribs[0];
     if (withdrawAll) return this.#withdraw(peer, rib4, bytes, nlriStart, nlriEnd);
-    let attribute: number;
-    if (mp.reachStart < 0 && mp.unreachStart < 0) {
-      attribute = this.#intern(peer, bytes, start, end, peer.context);
-    } else {
-      const length = copyWithoutMp(bytes, start, end, this.#scratch);
-      attribute = this.#intern(peer, this.#scratch, 0, length, peer.context);
+    let block = bytes;
+    let blockStart = start;
+    let blockEnd = end;
+    if (mp.reachStart >= 0 || mp.unreachStart >= 0) {
+      block = this.#scratch;
+      blockStart = 0;
+      blockEnd = copyWithoutMp(bytes, start, end, block);
     }
-    if (attribute < 0) return this.#sessionError(peer);
+    const attribute = this.#intern(peer, block, blockStart, blockEnd, peer.context);
+    if (attribute < 0) return this.#sessionError(peer, block);
     return attribute === 0
       ? this.#withdraw(peer, rib4, bytes, nlriStart, nlriEnd)
       : this.#reach(peer, rib4, attribute, bytes, nlriStart, nlriEnd);
@@ -145,7 +147,7 @@ export class AdjRibIn {
     if (linkLocal) context |= this.#attributes.scopeBits(peer.session.interfaceName);
     const length = stripMp(bytes, start, end, mp, this.#scratch);
     const attribute = this.#intern(peer, this.#scratch, 0, length, context);
-    if (attribute < 0) return this.#sessionError(peer);
+    if (attribute < 0) return this.#sessionError(peer, this.#scratch);
     return attribute === 0
       ? this.#withdraw(peer, rib, bytes, reachNlriStart, reachNlriEnd)
       : this.#reach(peer, rib, attribute, bytes, reachNlriStart, reachNlriEnd);
@@ -161,34 +163,22 @@ export class AdjRibIn {
     return 0;
   }
 
-  #sessionError(peer: RibPeer): BgpError {
+  /** The NOTIFICATION for what `scan` found in `bytes`. */
+  #sessionError(peer: RibPeer, bytes: Uint8Array): BgpError | undefined {
     const scan = this.#attributes.scan;
     this.#countMalformed(peer, `malformed ${attributeName(scan.errorAttribute)}`);
-    return new BgpError(
-      `UPDATE: ${attributeName(scan.errorAttribute)} is not acceptable`,
-      NotificationCode.update,
-      scan.errorSubcode,
-    );
+    return scanError(scan, bytes, Disposition.sessionReset);
   }
 
-  /** RFC 7606 §5.2: attributes without any prefix; a fault in them may hide prefixes. */
+  /**
+   * RFC 7606 §5.2: path attributes and no reachable prefix. A fault may hide prefixes, so it ends the session; what is
+   * merely missing is none, since no route needs it.
+   */
   #checkAttributesOnly(peer: RibPeer, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
-    let at = start;
-    while (at < end) {
-      const extended = (bytes[at]! & WireFlag.extendedLength) !== 0;
-      const header = extended ? 4 : 3;
-      const length = extended ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!;
-      if (end - at < header || at + header + length > end) {
-        this.#countMalformed(peer, 'attribute overruns an UPDATE without prefixes');
-        return new BgpError(
-          'UPDATE: an attribute overruns and no prefix was found',
-          NotificationCode.update,
-          UpdateSubcode.malformedAttributeList,
-        );
-      }
-      at += header + length;
-    }
-    return undefined;
+    const scan = this.#attributes.scan;
+    const disposition = scanAttributes(bytes, start, end, scanContextOf(peer.context), scan);
+    if (disposition < Disposition.treatAsWithdraw || scan.errorStart === scan.errorEnd) return undefined;
+    return this.#sessionError(peer, bytes);
   }
 
   #ribOf(peer: RibPeer, afi: number, safi: number): FamilyRib | undefined {

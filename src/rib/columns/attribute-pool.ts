@@ -61,6 +61,11 @@ const CONTEXTS: readonly ScanContext[] = Array.from({ length: 8 }, (_, bits) => 
   mpNextHop: (bits & BlockContext.mpNextHop) !== 0,
 }));
 
+/** How blocks with these context bits are read. */
+export function scanContextOf(context: number): ScanContext {
+  return CONTEXTS[context & 7]!;
+}
+
 export interface Identity {
   readonly asn: number;
   /** Unsigned 32-bit. */
@@ -99,7 +104,7 @@ export class AttributePool {
   readonly #free: number[] = [];
   #young: number[] = [];
   #old: number[] = [];
-  readonly #canonical = new Uint8Array(1 << 17);
+  readonly #canonical = new Uint8Array(1 << 18);
   readonly #identity: Identity;
   readonly #nextHops: NextHops;
   readonly #scopes = new Map<string, number>();
