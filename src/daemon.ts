@@ -172,8 +172,12 @@ async function run(file: string, settings: Settings): Promise<void> {
 
   try {
     last = speaker.start();
-    // The reload waits for the start; what is wrong with it has been logged.
-    hangUp = () => void reload().catch(() => undefined);
+    // The reload waits for the start; a refusal has been logged.
+    hangUp = () => {
+      reload().catch((error: unknown) => {
+        if (!(error instanceof ControlError)) log.error({ err: error }, 'the reload failed: this is a defect');
+      });
+    };
     await last;
   } catch (error) {
     // A stop while starting ends the start as well.
