@@ -6,6 +6,7 @@
  */
 import { workerData, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { RouteMessage, clearWakeup, pollReadable } from 'netlink';
+import { systemClock } from '../support/clock.js';
 import type { Counts, FromWorker, ToWorker, WorkerStart } from './messages.js';
 import { NetlinkKernel } from './netlink-kernel.js';
 import { FibStatus } from './port.js';
@@ -31,7 +32,7 @@ class FibWorker implements SyncerEvents {
     this.#port = start.port;
     this.#wakeFd = start.wakeFd;
     this.#kernel = new NetlinkKernel(start.receiveBuffer);
-    this.#syncer = new Syncer(start.settings, this.#kernel, this, () => performance.now(), new RouteMessage());
+    this.#syncer = new Syncer(start.settings, this.#kernel, this, () => systemClock.nowMs(), new RouteMessage());
   }
 
   run(): void {
@@ -57,7 +58,7 @@ class FibWorker implements SyncerEvents {
       pollReadable([this.#wakeFd, this.#kernel.monitorFd], Math.ceil(Math.min(waitMs, MAX_WAIT_MS)));
     }
     // Through the event loop, so that the thread can be ended and its garbage is finalized.
-    setImmediate(() => this.#turn());
+    systemClock.soon(() => this.#turn());
   }
 
   #hear(): void {
