@@ -57,7 +57,8 @@ export class Pipeline {
       seed: options.seed,
       onEndOfRib: options.onEndOfRib,
       nextHopTracker: fib && {
-        track: (id, address, interfaceName) => fib.trackNextHop(id, address, interfaceName),
+        // Of a global and link-local pair (RFC 2545 §3) the kernel gets the global one: it resolves on any link.
+        track: (id, address, interfaceName) => fib.trackNextHop(id, address.slice(0, 16), interfaceName),
         forget: (id) => fib.forgetNextHop(id),
       },
     });
