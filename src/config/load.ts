@@ -1,5 +1,5 @@
 /**
- * File to settings. Two passes, both of which report everything they find: shapes (`schema.ts`, one value at a time) and sense
+ * File to settings. Two passes, both of which report everything they find: shapes (zod, one value at a time) and sense
  * (`sense.ts`, values against each other). Only a file without any problem becomes settings.
  *
  * Values never appear in an error when the key is secret.
@@ -80,13 +80,20 @@ function checkShapes(
   value: unknown,
   report: (path: Path, message: string, onKey?: boolean) => void,
 ): RawConfig | undefined {
+  const result = ROOT.check.safeParse(value);
   const bad: Path[] = [];
-  ROOT.check(value, [], (path, allowed) => {
-    const at = [...path];
-    if (allowed === undefined) report(at, unknownKey(String(at.at(-1)), keysAt(at.slice(0, -1))), true);
-    else report(at, `must be ${allowed}${isSecret(at) ? '' : shown(valueAt(value, at))}`);
-    bad.push(at);
-  });
+  for (const issue of result.error?.issues ?? []) {
+    if (issue.code === 'unrecognized_keys') {
+      for (const name of issue.keys) {
+        report([...issue.path, name], unknownKey(name, keysAt(issue.path)), true);
+        bad.push([...issue.path, name]);
+      }
+    } else {
+      const allowed = issue.code === 'too_big' ? 'shorter' : issue.message;
+      report(issue.path, `must be ${allowed}${isSecret(issue.path) ? '' : shown(valueAt(value, issue.path))}`);
+      bad.push(issue.path);
+    }
+  }
   if (bad.some((path) => path.length === 0)) return undefined;
   for (const path of bad) takeOut(value, path);
   return value as RawConfig;
