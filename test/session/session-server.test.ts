@@ -93,6 +93,28 @@ t.test('listen ranges: sessions come and go with their connections', async (t) =
   t.match(await stranger.notification(), { code: 6, subcode: 5 });
 });
 
+t.test('listen ranges: an ended session may be given back for the next connection', async (t) => {
+  let only: ReturnType<Host['session']> | undefined;
+  let ends = 0;
+  const host: Host = await openHost('127.0.74.21', {
+    onUnknown: (address) => {
+      only ??= host.session(address.join('.'), { dynamic: true, routerId: 4, ended: () => ends++ });
+      return only.session;
+    },
+  });
+  const peer = await RawPeer.listen('127.0.75.2');
+  t.teardown(() => Promise.all([host.close(), peer.close()]));
+  for (let round = 1; round <= 3; round++) {
+    const raw = await peer.dial(host.address, host.port, '127.0.75.2');
+    await raw.establish();
+    await until(() => only?.session.established === true, 'Established');
+    raw.socket.destroy();
+    await until(() => ends === round, 'ended');
+    t.ok(only!.session.stopped, 'until it is started again');
+  }
+  t.same(only!.listener.events, ['established', 'down', 'established', 'down', 'established', 'down']);
+});
+
 t.test('a peer that starts again is back within 3 s, whoever dials', async (t) => {
   for (const passive of ['neither', 'returning', 'staying'] as const) {
     const clock = new FakeClock();
