@@ -42,7 +42,8 @@ t.test('a new peer touches no other', async (t) => {
 
 t.test('changes of peers', async (t) => {
   const before = await settings(BASE);
-  const described = diffSettings(before, await settings(BASE.replace('description: old', 'description: new'))).peers.changed;
+  const described = diffSettings(before, await settings(BASE.replace('description: old', 'description: new'))).peers
+    .changed;
   t.match(described, [
     { keys: ['description'], effect: 'live', before: { description: 'old' }, after: { description: 'new' } },
   ]);
