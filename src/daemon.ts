@@ -47,7 +47,8 @@ function describe(settings: Settings): string {
     `router id ${settings.routerId ?? 'derived'}`,
     `${count} ${count === 1 ? 'peer' : 'peers'}`,
   ];
-  if (settings.listenRanges.length > 0) parts.push(`${settings.listenRanges.length} listen ranges`);
+  if (settings.listenRanges.length > 0)
+    parts.push(`${settings.listenRanges.length} listen range${settings.listenRanges.length === 1 ? '' : 's'}`);
   return parts.join(', ');
 }
 
