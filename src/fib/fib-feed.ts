@@ -61,6 +61,7 @@ export class FibFeed {
   statusChanged(family: Family, pairs: Uint32Array, count: number): void {
     const rib = this.#rib.family(family);
     const flags = rib.prefixes.flags;
+    const nextHop = this.#rib.attributes.nextHop;
     for (let at = 0; at < count; at++) {
       const id = pairs[at * 2]!;
       const status = pairs[at * 2 + 1]!;
@@ -70,7 +71,10 @@ export class FibFeed {
         this.#status[rib.index] = column;
       }
       column[id] = status;
-      if (status === FibStatus.absent) flags[id] = flags[id]! & ~PrefixFlag.inFib;
+      // "Absent" may be the answer to a removal that has been overtaken: the prefix is free only if none is wanted.
+      const wanted = nextHop[rib.prefixes.bestAttribute[id]!]! !== 0 || (flags[id]! & PrefixFlag.fibDirty) !== 0;
+      if (status === FibStatus.absent && !wanted) flags[id] = flags[id]! & ~PrefixFlag.inFib;
+      else flags[id] = flags[id]! | PrefixFlag.inFib;
     }
   }
 
