@@ -123,6 +123,7 @@ export class Peer implements SessionListener {
   /** Takes new settings that need no new session. */
   reconfigure(options: PeerOptions): void {
     this.options = options;
+    this.session.reconfigure(options);
     if (!this.ribPeer || !this.negotiated) return;
     const { pipeline } = this.#host;
     if (this.ribPeer.session.importAccept !== this.importAccept)

@@ -86,7 +86,7 @@ export class Speaker implements Queries {
     this.#startedMs = this.#clock.nowMs();
   }
 
-  /** Opens the listeners, reads the kernel, starts the sessions. Rejects with what is wrong and what to do. */
+  /** Reads the kernel, starts the sessions, opens the listeners. Rejects with what is wrong and what to do. */
   async start(): Promise<void> {
     const settings = this.#settings;
     this.#routerId = this.#chooseRouterId(settings);
@@ -101,7 +101,6 @@ export class Speaker implements Queries {
       { clock: this.#clock, log: this.#log },
     );
     this.#setRangePasswords([], settings.listenRanges);
-    await this.#server.start();
     await this.#startKernelSide(settings);
     this.#pipeline = new Pipeline({
       identity,
@@ -118,6 +117,13 @@ export class Speaker implements Queries {
     this.#followNetworks();
     this.#pipeline.turn();
     for (const peer of settings.peers) this.#addPeer(parseAddress(bare(peer.address))!, peer, false).start();
+    // Last, so that nobody is refused whom we know.
+    try {
+      await this.#server.start();
+    } catch (error) {
+      await this.#close(CeaseSubcode.administrativeShutdown, true);
+      throw error;
+    }
   }
 
   /** Takes new settings and touches only what differs. Rejects, changing nothing, when they cannot be applied. */
@@ -361,6 +367,9 @@ export class Speaker implements Queries {
   #acceptDynamic(address: Uint8Array, interfaceName: string | undefined): Peer['session'] | undefined {
     const range = findRange(this.#settings.listenRanges, address);
     if (!range || !this.#host) return undefined;
+    // It is back while its stale paths were waited for.
+    const known = this.#find(formatAddress(address) + (interfaceName === undefined ? '' : `%${interfaceName}`));
+    if (known?.dynamic) return known.session;
     const options = interfaceName === undefined ? range.peer : { ...range.peer, interface: interfaceName };
     const peer = this.#addPeer(address, options, true);
     peer.ended = () => {
@@ -376,11 +385,18 @@ export class Speaker implements Queries {
   #setRangePasswords(before: readonly ListenRangeSettings[], after: readonly ListenRangeSettings[]): void {
     for (const range of before) this.#setRangePassword(range, undefined);
     for (const range of after) this.#setRangePassword(range, range.peer.password);
+    this.#raiseRangeTtls(after);
   }
 
   #setRangePassword(range: ListenRangeSettings, password: string | undefined): void {
     const prefix = range.peer.password === undefined ? undefined : parsePrefix(range.prefix);
     if (prefix) this.#server.setRangePassword(prefix.bytes, prefix.length, password);
+  }
+
+  #raiseRangeTtls(ranges: readonly ListenRangeSettings[]): void {
+    for (const range of ranges) {
+      if (range.peer.ttlSecurityHops !== undefined) this.#server.raiseRangeTtl(parsePrefix(range.prefix)!.bytes);
+    }
   }
 
   #find(address: string): Peer | undefined {

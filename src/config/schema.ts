@@ -164,13 +164,13 @@ export const PEER_OPTION_KEYS = {
   ),
   import: key(
     policyName,
-    'session',
+    'live',
     '`accept` for internal peers, nothing for external ones (RFC 8212)',
     'Policy for routes from the peer: `accept` or `reject`.',
   ),
   export: key(
     policyName,
-    'session',
+    'live',
     '`accept` for internal peers, nothing for external ones (RFC 8212)',
     'Policy for routes to the peer: `accept` or `reject`.',
   ),

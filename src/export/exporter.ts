@@ -26,11 +26,9 @@ import { UpdateGroup } from './update-group.js';
  */
 const BACKLOG_LIMIT_OCTETS = 2 * 1024 * 1024;
 
-/** What a session tells the exporter when it comes up: one entry per negotiated family. */
-export interface JoinOptions {
-  /** Sent before the table: begin of an enhanced refresh (RFC 7313 §4). */
+/** Whole messages around the table of an enhanced refresh (RFC 7313 §4). */
+export interface RefreshOptions {
   readonly opening?: Uint8Array | undefined;
-  /** Sent after the table; End-of-RIB by default. */
   readonly closing?: Uint8Array | undefined;
 }
 
@@ -95,11 +93,14 @@ export class Exporter {
   }
 
   /** Sends the whole table again (RFC 2918; with opening and closing messages RFC 7313). */
-  refresh(member: Member, options: JoinOptions): void {
-    if (options.opening) member.sink.write(options.opening, 0, options.opening.length, 1);
+  refresh(member: Member, options: RefreshOptions): void {
+    // RFC 7313 §4: no BoRR before End-of-RIB. The first table, said once more, is the answer.
+    if (!member.isInitial) {
+      if (options.opening) member.sink.write(options.opening, 0, options.opening.length, 1);
+      member.closing = options.closing ?? member.closing;
+    }
     if (member.inStream) this.#lag(member);
     this.#markTable(member);
-    member.closing = options.closing ?? member.closing;
   }
 
   /** The export side of a peer has new parameters (policy, next hop): what differs is sent. */

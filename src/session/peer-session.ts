@@ -69,7 +69,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   readonly address: AddressBytes;
   readonly key: string;
   readonly dynamic: boolean;
-  readonly passive: boolean;
+  passive: boolean;
   readonly counters: MessageCounters = {
     messagesIn: 0,
     messagesOut: 0,
@@ -81,13 +81,15 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   };
   /** What ended the last session or attempt, one line; undefined = nothing so far. */
   lastError: string | undefined;
+  /** Why the last Established session ended. */
+  #sessionEnd: string | undefined;
   readonly clock: Clock;
   readonly timers: SessionTimers;
   readonly random: () => number;
-  readonly #options: PeerSessionOptions;
+  #options: PeerSessionOptions;
   readonly #listener: SessionListener;
   readonly #deps: PeerSessionDeps;
-  readonly #policy: RestartPolicy;
+  #policy: RestartPolicy;
   readonly #socketOptions: SocketOptions;
   #primary: Attempt;
   #secondary: Attempt | undefined;
@@ -118,6 +120,13 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   }
 
   // ===== For the speaker =====
+
+  /** Takes settings that the running session does not depend on: who dials, how often, what is offered next time. */
+  reconfigure(peer: PeerOptions): void {
+    this.#options = { ...this.#options, peer };
+    this.passive = peer.passive || this.dynamic;
+    this.#policy = new RestartPolicy(peer, this.random);
+  }
 
   /** Registers with the server and starts to dial or to wait. Nothing happens when it is started already. */
   start(): void {
@@ -382,7 +391,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
 
   down(reason: DownReason): void {
     this.#active = undefined;
-    this.lastError = reason.text;
+    this.lastError = this.#sessionEnd = reason.text;
     this.#deps.log.debug({ peer: this.key, reason: reason.text }, 'session down');
     this.#listener.down(reason);
   }
@@ -407,9 +416,12 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   #remember(ending: Ending, other: Attempt | undefined): void {
     // Losing a collision is no news while the other connection lives.
     if (other && ORDER[other.state] >= ORDER.OpenSent && ending.notification?.code === NotificationCode.cease) return;
-    const news = ending.text !== this.lastError && ending.text !== '';
-    if (ending.text !== '') this.lastError = ending.text;
     if (ending.from === 'Established') return;
+    // Why the session ended stays to be seen; what came since is added while it says less.
+    const said = ending.notification !== undefined || this.#sessionEnd === undefined;
+    const text = said ? ending.text : `${this.#sessionEnd}; since then: ${ending.text}`;
+    const news = text !== this.lastError && ending.text !== '';
+    if (ending.text !== '') this.lastError = text;
     const fields = { peer: this.key, state: ending.from, reason: ending.text };
     // A peer that stays away is one line, not one per try.
     if (news) this.#deps.log.info(fields, 'connection attempt ended');

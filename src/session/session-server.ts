@@ -65,6 +65,7 @@ export class SessionServer {
   readonly #keyless = new Set<string>();
   readonly #pendingDynamic = new Set<AcceptingSession>();
   readonly #passwords: { address: AddressBytes; prefixLength: number; password: string }[] = [];
+  readonly #ttlRanges: AddressBytes[] = [];
   #listeners: { server: net.Server; family: 4 | 6 }[] = [];
   #lastRefusalLogMs = -Infinity;
   #refusedSinceLog = 0;
@@ -147,6 +148,12 @@ export class SessionServer {
     this.#setPassword(address, prefixLength, password);
   }
 
+  /** GTSM for everyone from a prefix: its first packets are answered with TTL 255 already (RFC 5082). */
+  raiseRangeTtl(address: AddressBytes): void {
+    this.#ttlRanges.push(address);
+    for (const { fd, family } of this.#listenersFor(address)) raiseListenerTtl(fd, family);
+  }
+
   async #listen(host: string): Promise<void> {
     const family = net.isIPv6(bareAddress(host)) ? 6 : 4;
     // Paused: the handle moves to a socket of ours before anything is read (Connection.adopt).
@@ -160,6 +167,9 @@ export class SessionServer {
     });
     server.on('error', (error) => this.#log.error({ address: host, port, error: error.message }, 'listener failed'));
     this.#listeners.push({ server, family });
+    for (const address of this.#ttlRanges) {
+      for (const { fd, family: of } of this.#listenersFor(address)) raiseListenerTtl(fd, of);
+    }
     for (const session of this.#sessions.values()) this.#guard(session);
     for (const { address, prefixLength, password } of this.#passwords)
       this.#setPassword(address, prefixLength, password);
