@@ -122,6 +122,22 @@ t.test('a joining peer gets the table and then End-of-RIB, in each family (RFC 4
   t.end();
 });
 
+t.test('a prefix id is not used again while somebody has still to be told of its end', (t) => {
+  const rib = rig(PEERS.e1, PEERS.i1, PEERS.i2);
+  for (let i = 0; i < 20000; i++) rib.apply(announce('e1', prefix(i)));
+  rib.settle();
+  rib.stall(new Set(['i1']));
+  for (let i = 0; i < 20000; i++) rib.apply({ op: 'withdraw', peer: 'e1', prefix: prefix(i) });
+  // The first change finds i1 full, and it leaves the stream.
+  rib.settle();
+  for (let i = 0; i < 20000; i++) rib.apply(announce('e1', prefix(100000 + i)));
+  rib.settle();
+  rib.stall(new Set());
+  t.strictSame([...rib.advertised('i1').keys()].sort(), [...rib.advertised('i2').keys()].sort());
+  t.equal(rib.advertised('i2').size, 20000);
+  t.end();
+});
+
 t.test('prefix ids are used again when most of a large table is gone', (t) => {
   const rib = rig(PEERS.e1, PEERS.i1);
   for (let round = 0; round < 3; round++) {
