@@ -122,6 +122,42 @@ t.test('a joining peer gets the table and then End-of-RIB, in each family (RFC 4
   t.end();
 });
 
+t.test('within our own restart End-of-RIB is held back until it is released (RFC 4724 §4.1)', (t) => {
+  const rib = rig(PEERS.e1);
+  const { exporter } = rib.pipeline;
+  exporter.holdEndOfRib = true;
+  rib.apply({ op: 'establish', peer: PEERS.i1 });
+  rib.apply({ op: 'establish', peer: PEERS.i2 });
+  rib.apply(announce('e1', prefix(1)));
+  t.equal(rib.advertised('i1').size, 1, 'routes are not');
+  rib.stall(new Set(['i2']));
+  rib.apply({ op: 'askRefresh', peer: 'i2', family: 'ipv4-unicast' });
+  rib.settle();
+  t.equal(rib.endOfRibSeen('i1').size, 0);
+  exporter.releaseEndOfRib();
+  rib.settle();
+  t.equal(rib.endOfRibSeen('i1').size, 2);
+  rib.stall(new Set());
+  rib.settle();
+  t.equal(rib.advertised('i2').size, 1);
+  t.equal(rib.endOfRibSeen('i2').size, 2, 'who lags gets it after what it still has to be told');
+  t.end();
+});
+
+t.test('how many prefixes a peer is told', (t) => {
+  const rib = rig(PEERS.e1, PEERS.i1, PEERS.i2);
+  for (let i = 0; i < 10; i++) rib.apply(announce('e1', prefix(i)));
+  rib.apply(announce('i1', prefix(20), { nextHop: '10.0.0.1', localPref: 100 }));
+  rib.settle();
+  const counts = ['e1', 'i1', 'i2'].map((name) => rib.pipeline.exporter.advertisedCount(rib.members(name)[0]!));
+  t.strictSame(
+    counts,
+    ['e1', 'i1', 'i2'].map((name) => rib.advertised(name).size),
+  );
+  t.strictSame(counts, [1, 10, 10]);
+  t.end();
+});
+
 t.test('a prefix id is not used again while somebody has still to be told of its end', (t) => {
   const rib = rig(PEERS.e1, PEERS.i1, PEERS.i2);
   for (let i = 0; i < 20000; i++) rib.apply(announce('e1', prefix(i)));

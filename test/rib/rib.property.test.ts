@@ -22,6 +22,7 @@ t.test('best paths, reasons, kernel routes and Adj-RIB-Out', (t) => {
       if (real.isUp(id)) {
         const families = peers.find((peer) => peer.id === id)!.families;
         assert.deepEqual([...real.endOfRibSeen(id)].sort(), [...families].sort(), `End-of-RIB to ${id}`);
+        assert.equal(real.session(id).read().openRefreshes.size, 0, `refreshes of ${id} have ended`);
       }
       assert.deepEqual(real.claimed(id), [...expected.keys()].sort(), `said to be advertised to ${id}`);
     };
