@@ -81,7 +81,7 @@ t.test('tor-switch: containers are announced to the switch, its routes are taken
       asn: 65000,
       networks: [{ prefix: '10.20.0.0/16' }],
       groups: { hosts: { asn: 'external', ttlSecurity: true, import: 'accept', export: 'accept' } },
-      peers: [{ address: '192.168.245.168', group: 'hosts' }],
+      listenRanges: [{ prefix: '192.168.245.0/24', group: 'hosts' }],
     },
   };
   const tor = await addSite(network, segment, switchPlan);

@@ -2,10 +2,10 @@
 import t from 'tap';
 import { readFile } from 'node:fs/promises';
 import type { PeerDto, RouteDto } from '../../src/control/dto.js';
-import { probe } from '../../src/lab/probe.js';
+import { probe, startStream } from '../../src/lab/probe.js';
 import { hostAddress, scenario, subnetAddresses, type ScenarioPlan } from '../../src/lab/scenarios.js';
 import { addSite, pairs, untilRouted, type Site } from '../../src/lab/site.js';
-import { cannotRunLab, seconds, testNetwork } from './lab-fixture.js';
+import { cannotRunLab, seconds, testNetwork, untilEstablished } from './lab-fixture.js';
 
 const skip = cannotRunLab();
 const WAIT_MS = 30_000;
@@ -78,6 +78,20 @@ t.test('route reflector: routes point at the owning host; a host joins by itself
     t.match(route, { nextHop: '192.168.245.176', peer: '192.168.245.10', best: true, installed: true });
     t.ok(route!.originatorId, 'ORIGINATOR_ID is there');
     t.equal(route!.clusterList?.length, 1, 'CLUSTER_LIST has the one reflector');
+  });
+
+  await t.test('packets flow on while the reflector is killed and started again', async (t) => {
+    const stream = startStream(hosts[0]!.container!, '172.18.0.2');
+    await reflector.node.stop('SIGKILL');
+    await reflector.node.start();
+    for (const { node, plan: site } of hosts) {
+      await untilEstablished(node, '192.168.245.10', WAIT_MS);
+      await untilEstablished(reflector.node, hostAddress(site, 4), WAIT_MS);
+    }
+    await untilRouted(plan, hosts, [4, 6], WAIT_MS);
+    const { sent, answered } = await stream.end();
+    t.ok(sent > 10, `${sent} pings`);
+    t.equal(answered, sent, 'all answered');
   });
 
   await t.test('a host that leaves is gone everywhere', async (t) => {
