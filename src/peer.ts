@@ -255,6 +255,13 @@ export class Peer implements SessionListener {
     };
   }
 
+  /** Paths per prefix that this peer is told; 0 = the best alone, as without ADD-PATH. */
+  #addPathLimit(family: Family, negotiated: Negotiated): number {
+    const { send } = this.options.addPath;
+    if (send === 'best' || !negotiated.addPathSend.includes(family)) return 0;
+    return send === 'all' ? Infinity : send;
+  }
+
   #groupParameters(family: Family, negotiated: Negotiated, addresses: readonly NodeAddress[]): GroupParameters {
     const own = ownNextHops(addresses, negotiated.localAddress);
     const familyIndex = family === 'ipv4-unicast' ? 0 : 1;
@@ -273,6 +280,7 @@ export class Peer implements SessionListener {
       accept: this.exportAccept,
       fourOctetAs: negotiated.fourOctetAs,
       extendedNextHop: negotiated.extendedNextHop,
+      addPathLimit: this.#addPathLimit(family, negotiated),
       maxMessageLength: negotiated.maxMessageLength,
       nextHopSelf: this.options.nextHopSelf,
       nextHop,

@@ -42,8 +42,7 @@ export class SpeakerViews {
       if (filter.family !== undefined && filter.family !== family.family) continue;
       for (const id of this.#ids(family, filter)) {
         if (filter.peer?.direction === 'advertised') {
-          const route = peer && this.advertised(family, id, peer);
-          if (route) yield route;
+          if (peer) yield* this.advertised(family, id, peer);
           continue;
         }
         for (const view of pathsOf(rib, family, id)) {
@@ -79,15 +78,18 @@ export class SpeakerViews {
   }
 
   /** The prefix as it stands in the peer's Adj-RIB-Out. */
-  advertised(family: FamilyRib, id: number, peer: Peer): RouteDto | undefined {
-    const { exporter } = this.#pipeline;
+  *advertised(family: FamilyRib, id: number, peer: Peer): Iterable<RouteDto> {
+    const { exporter, rib } = this.#pipeline;
     const member = peer.members[family.index];
-    if (!member || !exporter.isAdvertised(member, id)) return undefined;
-    const outgoing = exporter.describe(member, id);
-    const best = this.best(family, id);
-    if (!outgoing || !best) return undefined;
-    const attributes = decodeAttributes(outgoing.attributes, 0, outgoing.attributes.length);
-    return { ...best, ...attributeFields(attributes), nextHop: nextHopText(outgoing.nextHop) };
+    if (!member) return;
+    for (const { attribute, source, pathId } of exporter.advertised(member, id)) {
+      const outgoing = exporter.describe(member, attribute, source);
+      const view = pathsOf(rib, family, id).find((path) => path.attribute === attribute && path.peerId === source);
+      if (!outgoing || !view) continue;
+      const attributes = decodeAttributes(outgoing.attributes, 0, outgoing.attributes.length);
+      const nextHop = nextHopText(outgoing.nextHop);
+      yield { ...this.#route(family, view), ...attributeFields(attributes), nextHop, pathId: pathId ?? null };
+    }
   }
 
   peer(peer: Peer): PeerDto {

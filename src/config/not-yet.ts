@@ -24,8 +24,4 @@ function checkPeerOptions(options: RawPeerOptions, at: Path, report: Report): vo
   if (options.bfd !== undefined && options.bfd !== false) report([...at, 'bfd'], remove('bfd'));
   if (options.role !== undefined) report([...at, 'role'], remove('role'));
   if (options.prefixLimit !== undefined) report([...at, 'prefixLimit'], remove('prefixLimit'));
-  const send = options.addPath?.send;
-  if (send !== undefined && send !== 'best') {
-    report([...at, 'addPath', 'send'], 'only best is possible in this version yet; remove the key');
-  }
 }

@@ -11,20 +11,15 @@ import { BATCH_PREFIXES, ChangeBatch } from '../rib/change-batch.js';
 import type { Identity } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { Rib } from '../rib/rib.js';
-import { SourceKind } from '../rib/rib-peers.js';
+import type { SourceKind } from '../rib/rib-peers.js';
 import type { SessionSink } from '../session/types.js';
-import { Buckets } from './buckets.js';
 import { groupKey } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
+import { BACKLOG_LIMIT_OCTETS, GroupWriter } from './group-writer.js';
 import { Member } from './member.js';
 import { OutgoingAttributes } from './outgoing-attributes.js';
+import { PathExporter } from './path-exporter.js';
 import { UpdateGroup } from './update-group.js';
-
-/**
- * A member with more octets than this waiting in its socket leaves the stream. Large enough that a receiver which is
- * merely busy stays in (S1: 12 MB in all), small enough that 1,000 stuck peers share a few chunks, not gigabytes.
- */
-const BACKLOG_LIMIT_OCTETS = 2 * 1024 * 1024;
 
 /** Whole messages around the table of an enhanced refresh (RFC 7313 §4). */
 export interface RefreshOptions {
@@ -33,10 +28,8 @@ export interface RefreshOptions {
 }
 
 export class Exporter {
-  /** UPDATE messages and octets written to members, split horizon counted as skipped. */
-  updatesEncoded = 0;
-  octetsWritten = 0;
-  ownRoutesSkipped = 0;
+  /** Packs and fans out; its counters are the exporter's. */
+  readonly writer: GroupWriter;
 
   /** RFC 4724 §4.1: within our own restart End-of-RIB waits for that of the peers. */
   holdEndOfRib = false;
@@ -47,7 +40,7 @@ export class Exporter {
   readonly #members: [Map<number, Member>, Map<number, Member>] = [new Map(), new Map()];
   readonly #lagging = new Set<Member>();
   readonly #attributes: OutgoingAttributes;
-  readonly #buckets = new Buckets();
+  readonly #paths: PathExporter;
   readonly #ids = new Int32Array(BATCH_PREFIXES);
   readonly #extraId = new Int32Array(BATCH_PREFIXES);
   readonly #extraPeer = new Uint16Array(BATCH_PREFIXES);
@@ -57,6 +50,16 @@ export class Exporter {
   constructor(rib: Rib, identity: Identity) {
     this.#rib = rib;
     this.#attributes = new OutgoingAttributes(rib.attributes, identity);
+    this.writer = new GroupWriter(rib, this.#attributes, (member) => {
+      this.#lag(member);
+      this.#leftStream.push(member);
+    });
+    this.#paths = new PathExporter(rib, this.writer);
+  }
+
+  /** UPDATE messages packed, once per update group. */
+  get updatesEncoded(): number {
+    return this.writer.updatesEncoded;
   }
 
   get groupCount(): number {
@@ -134,17 +137,14 @@ export class Exporter {
   /** Whether a lagging member has still to be told about this prefix. */
   holds(rib: FamilyRib, id: number): boolean {
     for (const member of this.#lagging) if (member.group.rib === rib && member.isMarked(id)) return true;
+    for (const group of this.#groups.values()) if (group.rib === rib && group.sent?.first(id)) return true;
     return false;
-  }
-
-  /** Whether the peer's Adj-RIB-Out has the prefix: the Loc-RIB seen through its group. */
-  isAdvertised(member: Member, id: number): boolean {
-    return this.#isExported(member.group, member.peerId, id) && !member.isMarked(id);
   }
 
   /** Prefixes in the peer's Adj-RIB-Out once everything pending has been sent; community exceptions are not deducted. */
   advertisedCount(member: Member): number {
     const { group, peerId } = member;
+    if (group.sent) return group.sent.live;
     const { bestBySource } = group.rib;
     const { kind } = this.#rib.peers;
     let count = 0;
@@ -154,13 +154,32 @@ export class Exporter {
     return Math.max(0, count - member.pending);
   }
 
-  /** The attributes (without MP_REACH_NLRI) and next hop a member is told for a prefix; undefined = none. Cold. */
-  describe(member: Member, id: number): { attributes: Uint8Array; nextHop: Uint8Array } | undefined {
-    const { prefixes } = member.group.rib;
-    const source = prefixes.bestPeer[id]!;
+  /** What a member has been told of a prefix: attribute set and source of each path. Cold. */
+  advertised(member: Member, id: number): { attribute: number; source: number; pathId: number | undefined }[] {
+    const { group, peerId } = member;
+    if (member.isMarked(id)) return [];
+    if (!group.sent) {
+      const { bestAttribute, bestPeer } = group.rib.prefixes;
+      if (!this.#isExported(group, peerId, id)) return [];
+      return [{ attribute: bestAttribute[id]!, source: bestPeer[id]!, pathId: undefined }];
+    }
+    const out = [];
+    for (let entry = group.sent.first(id); entry !== 0; entry = group.sent.next[entry]!) {
+      const attribute = group.sent.attribute[entry]!;
+      const source = group.sent.source[entry]!;
+      if (attribute !== 0 && source !== peerId) out.push({ attribute, source, pathId: entry });
+    }
+    return out;
+  }
+
+  /** Attributes (without MP_REACH_NLRI) and next hop of a set as a member is told them; undefined = it is not. Cold. */
+  describe(
+    member: Member,
+    attribute: number,
+    source: number,
+  ): { attributes: Uint8Array; nextHop: Uint8Array } | undefined {
     const { kind, identifier } = this.#rib.peers;
     const outgoing = this.#attributes;
-    const attribute = prefixes.bestAttribute[id]!;
     if (!outgoing.write(member.group.parameters, attribute, kind[source]! as SourceKind, identifier[source]!)) {
       return undefined;
     }
@@ -176,21 +195,31 @@ export class Exporter {
 
   /** Takes what decision changed to every group of the family. */
   apply(rib: FamilyRib, batch: ChangeBatch): void {
-    if (batch.count === 0) return;
+    if (batch.touchedCount === 0) return;
     let built = false;
     for (const group of this.#groups.values()) {
       if (group.rib !== rib) continue;
+      if (group.sent) {
+        this.#paths.apply(group, batch);
+        // The sorted batch has been overwritten.
+        built = false;
+        this.#markLeft(batch.touched, batch.touchedCount);
+        continue;
+      }
+      if (batch.count === 0) continue;
       for (const member of group.lagging) for (let at = 0; at < batch.count; at++) member.mark(batch.id[at]!);
       if (group.stream.length === 0) continue;
-      if (!built) this.#buckets.build(batch);
+      if (!built) this.writer.buckets.build(batch);
       built = true;
-      const left = this.#leftStream.length;
       this.#applyToGroup(group, batch);
-      // Who left the stream meanwhile may have missed a part of this batch: all of it is said again.
-      for (const member of this.#leftStream.splice(left)) {
-        for (let at = 0; at < batch.count; at++) member.mark(batch.id[at]!);
-      }
+      this.#markLeft(batch.id, batch.count);
     }
+  }
+
+  /** Who left the stream in the middle of a batch may have missed a part of it: all of it is said again. */
+  #markLeft(ids: Int32Array, count: number): void {
+    for (const member of this.#leftStream) for (let at = 0; at < count; at++) member.mark(ids[at]!);
+    this.#leftStream.length = 0;
   }
 
   /**
@@ -213,6 +242,11 @@ export class Exporter {
     const batch = this.#syncBatch;
     batch.clear();
     const taken = member.takeMarked(this.#ids, BATCH_PREFIXES);
+    if (group.sent) {
+      this.#paths.resync(group, member, this.#ids, taken);
+      this.#afterResync(member);
+      return;
+    }
     let withdrawn = 0;
     for (let i = 0; i < taken; i++) {
       const id = this.#ids[i]!;
@@ -224,12 +258,16 @@ export class Exporter {
         this.#ids[withdrawn++] = id;
       }
     }
-    if (withdrawn > 0) this.#writeWithdrawals(group, this.#ids, withdrawn, 0, member);
+    if (withdrawn > 0) this.writer.writeWithdrawals(group, this.#ids, undefined, withdrawn, 0, member);
     if (batch.count > 0) {
-      this.#buckets.build(batch);
-      this.#writeAnnouncements(group, batch, member);
+      this.writer.buckets.build(batch);
+      this.writer.writeAnnouncements(group, batch, undefined, member);
     }
-    this.#flush(group, member);
+    this.writer.flush(group, member);
+    this.#afterResync(member);
+  }
+
+  #afterResync(member: Member): void {
     if (member.pending === 0 || member.cursor * 32 >= member.walkEnd) {
       if (!(this.holdEndOfRib && member.isInitial)) this.#close(member);
     }
@@ -244,7 +282,7 @@ export class Exporter {
   }
 
   #applyToGroup(group: UpdateGroup, batch: ChangeBatch): void {
-    const buckets = this.#buckets;
+    const buckets = this.writer.buckets;
     const kind = this.#rib.peers.kind;
     const flags = this.#rib.attributes.flags;
     const ids = this.#ids;
@@ -267,11 +305,11 @@ export class Exporter {
         }
       }
       if (count > 0) {
-        this.#writeWithdrawals(group, ids, count, oldSource, undefined);
+        this.writer.writeWithdrawals(group, ids, undefined, count, oldSource, undefined);
       }
     }
-    this.#writeAnnouncements(group, batch, undefined);
-    this.#flush(group, undefined);
+    this.writer.writeAnnouncements(group, batch, undefined, undefined);
+    this.writer.flush(group, undefined);
     if (extras > 0) this.#withdrawFromSources(group, extras);
   }
 
@@ -294,112 +332,9 @@ export class Exporter {
       left = kept;
       const member = byPeer.get(peerId);
       if (!member?.inStream) continue;
-      this.#writeWithdrawals(group, this.#ids, count, 0, member);
-      this.#flush(group, member);
+      this.writer.writeWithdrawals(group, this.#ids, undefined, count, 0, member);
+      this.writer.flush(group, member);
     }
-  }
-
-  /** `source`: whom the withdrawn routes came from; it had never been told of them. */
-  #writeWithdrawals(
-    group: UpdateGroup,
-    ids: Int32Array,
-    count: number,
-    source: number,
-    only: Member | undefined,
-  ): void {
-    const { chunk, rib } = group;
-    const { maxMessageLength } = group.parameters;
-    for (let from = 0; from < count;) {
-      if (chunk.isFull(maxMessageLength)) this.#flushMarked(group, only, source);
-      from = chunk.withdraw(rib, ids, from, count, maxMessageLength);
-    }
-    chunk.mark(source);
-  }
-
-  #writeAnnouncements(group: UpdateGroup, batch: ChangeBatch, only: Member | undefined): void {
-    const buckets = this.#buckets;
-    const { kind, identifier } = this.#rib.peers;
-    const flags = this.#rib.attributes.flags;
-    const ids = this.#ids;
-    const { chunk, rib, parameters } = group;
-    for (let i = 0; i < buckets.sourceCount; i++) {
-      const source = buckets.sources[i]!;
-      const sourceKind = kind[source]! as SourceKind;
-      if (group.acceptsKind[sourceKind] === 0) continue;
-      for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
-        const attribute = buckets.bucketAttribute[bucket]!;
-        if ((flags[attribute]! & group.refusedFlags) !== 0) continue;
-        let count = 0;
-        for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!)
-          ids[count++] = batch.id[at]!;
-        let from = 0;
-        if (this.#attributes.write(parameters, attribute, sourceKind, identifier[source]!)) {
-          while (from >= 0 && from < count) {
-            if (chunk.isFull(parameters.maxMessageLength)) this.#flushMarked(group, only, source);
-            from = chunk.announce(rib, this.#attributes, ids, from, count, parameters.maxMessageLength);
-          }
-        } else {
-          from = -1;
-        }
-        if (from < 0) {
-          // It cannot be said to this group; what was said before must not stand.
-          group.unencodable++;
-          this.#writeWithdrawals(group, ids, count, source, only);
-        }
-      }
-      chunk.mark(source);
-    }
-  }
-
-  #flushMarked(group: UpdateGroup, only: Member | undefined, source: number): void {
-    group.chunk.mark(source);
-    this.#flush(group, only);
-  }
-
-  /** Writes the chunk to the stream's members, or to one, each without what came from itself; empties the chunk. */
-  #flush(group: UpdateGroup, only: Member | undefined): void {
-    const { chunk } = group;
-    if (chunk.end === 0) return;
-    this.updatesEncoded += chunk.messages;
-    let held = false;
-    if (only) {
-      this.octetsWritten += chunk.end;
-      held = only.sink.write(chunk.bytes, 0, chunk.end, chunk.messages);
-    } else {
-      for (let i = group.stream.length - 1; i >= 0; i--) {
-        const member = group.stream[i]!;
-        if (this.#writeStream(group, member)) held = true;
-        if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) {
-          this.#lag(member);
-          this.#leftStream.push(member);
-        }
-      }
-    }
-    chunk.reset(!held);
-  }
-
-  /** Writes the runs of segments between the member's own; true when the session holds the memory. */
-  #writeStream(group: UpdateGroup, member: Member): boolean {
-    const { chunk } = group;
-    const { segmentSource, segmentEnd, segmentMessages, segments } = chunk;
-    let held = false;
-    let begin = 0;
-    let beginMessages = 0;
-    for (let i = 0; i < segments; i++) {
-      const own = segmentSource[i] === member.peerId;
-      if (own) this.ownRoutesSkipped++;
-      if (!own && i < segments - 1) continue;
-      const last = own ? i - 1 : i;
-      const end = last < 0 ? 0 : segmentEnd[last]!;
-      if (end > begin) {
-        const messages = segmentMessages[last]! - beginMessages;
-        if (member.sink.write(chunk.bytes, begin, end, messages)) held = true;
-        this.octetsWritten += end - begin;
-      }
-      begin = segmentEnd[i]!;
-      beginMessages = segmentMessages[i]!;
-    }
-    return held;
   }
 
   #lag(member: Member): void {
@@ -417,12 +352,15 @@ export class Exporter {
     member.forgetBits();
     member.inStream = true;
     group.stream.push(member);
+    if (group.lagging.size === 0) group.sent?.forgetGone();
   }
 
   #markTable(member: Member): void {
     const { prefixes } = member.group.rib;
+    const everyPath = member.group.sent !== undefined;
     for (let id = 1; id < prefixes.end; id++) {
-      if (prefixes.bestAttribute[id] !== 0 && this.#isExported(member.group, member.peerId, id)) member.mark(id);
+      if (prefixes.bestAttribute[id] === 0) continue;
+      if (everyPath || this.#isExported(member.group, member.peerId, id)) member.mark(id);
     }
     member.cursor = 0;
     member.walkEnd = prefixes.end;

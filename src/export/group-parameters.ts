@@ -12,6 +12,8 @@ export interface GroupParameters {
   readonly accept: boolean;
   readonly fourOctetAs: boolean;
   readonly extendedNextHop: boolean;
+  /** Paths per prefix (RFC 7911), 0 = only the best, without path identifiers. */
+  readonly addPathLimit: number;
   readonly maxMessageLength: number;
   /** Ours replaces the next hop of externally learned routes towards internal peers. */
   readonly nextHopSelf: boolean;
@@ -20,9 +22,19 @@ export interface GroupParameters {
 }
 
 export function groupKey(parameters: GroupParameters): string {
-  const { family, external, client, accept, fourOctetAs, extendedNextHop, maxMessageLength, nextHopSelf } = parameters;
+  const { family, external, client, accept, fourOctetAs, extendedNextHop } = parameters;
+  const { addPathLimit, maxMessageLength, nextHopSelf } = parameters;
   const nextHop = parameters.nextHop ? Array.from(parameters.nextHop).join('.') : '-';
-  return [family, external, client, accept, fourOctetAs, extendedNextHop, maxMessageLength, nextHopSelf, nextHop].join(
-    '|',
-  );
+  return [
+    family,
+    external,
+    client,
+    accept,
+    fourOctetAs,
+    extendedNextHop,
+    addPathLimit,
+    maxMessageLength,
+    nextHopSelf,
+    nextHop,
+  ].join('|');
 }

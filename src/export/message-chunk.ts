@@ -61,25 +61,28 @@ export class MessageChunk {
 
   /**
    * One message announcing prefixes of ids[from, to) with these attributes, as many as fit. Returns the index of the
-   * first that did not fit, -1 when not even one does.
+   * first that did not fit, -1 when not even one does. With `pathIds` each prefix is preceded by its path identifier
+   * (RFC 7911 §3).
    */
   announce(
     rib: FamilyRib,
     attributes: OutgoingAttributes,
     ids: Int32Array,
+    pathIds: Int32Array | undefined,
     from: number,
     to: number,
     maxMessageLength: number,
   ): number {
     return attributes.useMp
-      ? this.#announceMp(rib, attributes, ids, from, to, maxMessageLength)
-      : this.#announceClassic(rib, attributes, ids, from, to, maxMessageLength);
+      ? this.#announceMp(rib, attributes, ids, pathIds, from, to, maxMessageLength)
+      : this.#announceClassic(rib, attributes, ids, pathIds, from, to, maxMessageLength);
   }
 
   #announceClassic(
     rib: FamilyRib,
     attributes: OutgoingAttributes,
     ids: Int32Array,
+    pathIds: Int32Array | undefined,
     from: number,
     to: number,
     maxMessageLength: number,
@@ -89,7 +92,7 @@ export class MessageChunk {
     const limit = begin + maxMessageLength;
     const length = attributes.length;
     let at = begin + HEADER;
-    if (at + 4 + length + 5 > limit) return -1;
+    if (at + 4 + length + 9 > limit) return -1;
     out[at] = 0;
     out[at + 1] = 0;
     out[at + 2] = length >>> 8;
@@ -101,7 +104,10 @@ export class MessageChunk {
     const address = rib.prefixes.address;
     const lengths = rib.prefixes.length;
     let index = from;
-    for (; index < to && at + 5 <= limit; index++) {
+    if (pathIds) {
+      for (; index < to && at + 9 <= limit; index++) at = this.#putPath(rib, ids[index]!, pathIds[index]!, at);
+    }
+    for (; index < to && at + 5 <= limit && !pathIds; index++) {
       const id = ids[index]!;
       const bits = lengths[id]!;
       const word = address[id]!;
@@ -119,6 +125,7 @@ export class MessageChunk {
     rib: FamilyRib,
     attributes: OutgoingAttributes,
     ids: Int32Array,
+    pathIds: Int32Array | undefined,
     from: number,
     to: number,
     maxMessageLength: number,
@@ -130,7 +137,7 @@ export class MessageChunk {
     // RFC 7606 §5.1: MP_REACH_NLRI first, so that a receiver finds the prefixes even where a later attribute is broken.
     const mp = begin + HEADER + 4;
     let at = mp + MP_HEAD;
-    if (at + 2 + attributes.nextHopLength + 17 > limit) return -1;
+    if (at + 2 + attributes.nextHopLength + 21 > limit) return -1;
     out[mp] = AttributeFlag.optional | AttributeFlag.extendedLength;
     out[mp + 1] = AttributeCode.mpReach;
     out[mp + 4] = 0;
@@ -140,7 +147,9 @@ export class MessageChunk {
     for (let i = 0; i < attributes.nextHopLength; i++) out[at++] = attributes.nextHop[i]!;
     out[at++] = 0;
     let index = from;
-    for (; index < to && at + 17 <= limit; index++) at = this.#putPrefix(rib, ids[index]!, at);
+    for (; index < to && at + 21 <= limit; index++) {
+      at = pathIds ? this.#putPath(rib, ids[index]!, pathIds[index]!, at) : this.#putPrefix(rib, ids[index]!, at);
+    }
     const value = at - mp - 4;
     out[mp + 2] = value >>> 8;
     out[mp + 3] = value;
@@ -157,14 +166,23 @@ export class MessageChunk {
   }
 
   /** One message withdrawing prefixes of ids[from, to), as many as fit; returns the index of the first that did not. */
-  withdraw(rib: FamilyRib, ids: Int32Array, from: number, to: number, maxMessageLength: number): number {
+  withdraw(
+    rib: FamilyRib,
+    ids: Int32Array,
+    pathIds: Int32Array | undefined,
+    from: number,
+    to: number,
+    maxMessageLength: number,
+  ): number {
     const out = this.bytes;
     const begin = this.end;
     const limit = begin + maxMessageLength - 2;
     let at = begin + HEADER + 2;
     let index = from;
     if (rib.index === 0) {
-      for (; index < to && at + 5 <= limit; index++) at = this.#putPrefix(rib, ids[index]!, at);
+      for (; index < to && at + 9 <= limit; index++) {
+        at = pathIds ? this.#putPath(rib, ids[index]!, pathIds[index]!, at) : this.#putPrefix(rib, ids[index]!, at);
+      }
       const length = at - begin - HEADER - 2;
       out[begin + HEADER] = length >>> 8;
       out[begin + HEADER + 1] = length;
@@ -180,7 +198,9 @@ export class MessageChunk {
       out[mp + 5] = rib.index + 1;
       out[mp + 6] = 1;
       at = mp + MP_HEAD;
-      for (; index < to && at + 17 <= limit; index++) at = this.#putPrefix(rib, ids[index]!, at);
+      for (; index < to && at + 21 <= limit; index++) {
+        at = pathIds ? this.#putPath(rib, ids[index]!, pathIds[index]!, at) : this.#putPrefix(rib, ids[index]!, at);
+      }
       const value = at - mp - 4;
       out[mp + 2] = value >>> 8;
       out[mp + 3] = value;
@@ -189,6 +209,15 @@ export class MessageChunk {
     }
     this.#finish(begin, at);
     return index;
+  }
+
+  #putPath(rib: FamilyRib, id: number, pathId: number, at: number): number {
+    const out = this.bytes;
+    out[at] = pathId >>> 24;
+    out[at + 1] = pathId >>> 16;
+    out[at + 2] = pathId >>> 8;
+    out[at + 3] = pathId;
+    return this.#putPrefix(rib, id, at + 4);
   }
 
   #putPrefix(rib: FamilyRib, id: number, at: number): number {

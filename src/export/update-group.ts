@@ -1,7 +1,7 @@
 /**
  * Peers that get the same bytes: same type, capabilities, export policy and next hop (see `groupKey`). What a group may
  * be told is a pure function of attribute set and source, so no Adj-RIB-Out is stored: it is the Loc-RIB seen through
- * `exports`, minus each member's own routes.
+ * `exports`, minus each member's own routes. Only ADD-PATH needs a memory of its own (`sent`).
  */
 import { AttributeFlag } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
@@ -9,6 +9,7 @@ import { SourceKind } from '../rib/rib-peers.js';
 import type { GroupParameters } from './group-parameters.js';
 import type { Member } from './member.js';
 import { MessageChunk } from './message-chunk.js';
+import { SentPaths } from './sent-paths.js';
 
 export class UpdateGroup {
   readonly key: string;
@@ -23,6 +24,8 @@ export class UpdateGroup {
   readonly stream: Member[] = [];
   readonly lagging = new Set<Member>();
   readonly chunk = new MessageChunk();
+  /** What groups with ADD-PATH have been told; undefined = only best paths, read off the Loc-RIB. */
+  readonly sent: SentPaths | undefined;
   /** Attribute sets that did not fit into a message, or whose next hop the group does not understand. */
   unencodable = 0;
 
@@ -31,6 +34,7 @@ export class UpdateGroup {
     this.parameters = parameters;
     this.rib = rib;
     const { external, client, accept } = parameters;
+    this.sent = parameters.addPathLimit > 0 ? new SentPaths() : undefined;
     if (accept) {
       this.acceptsKind[SourceKind.local] = 1;
       this.acceptsKind[SourceKind.external] = 1;

@@ -14,12 +14,18 @@ export class ChangeBatch {
   readonly oldPeer = new Uint16Array(BATCH_PREFIXES);
   readonly newPeer = new Uint16Array(BATCH_PREFIXES);
 
+  /** Every prefix that was decided, changed or not: what ADD-PATH groups look at. */
+  readonly touched = new Int32Array(BATCH_PREFIXES);
+  touchedCount = 0;
+
   clear(): void {
     this.count = 0;
+    this.touchedCount = 0;
   }
 
+  /** `count` never exceeds `touchedCount` where decision fills the batch. */
   get full(): boolean {
-    return this.count === BATCH_PREFIXES;
+    return this.count === BATCH_PREFIXES || this.touchedCount === BATCH_PREFIXES;
   }
 
   add(id: number, oldAttribute: number, oldPeer: number, newAttribute: number, newPeer: number): void {

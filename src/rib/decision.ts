@@ -21,6 +21,7 @@
  */
 import { AttributeFlag, LOCAL_RANK, LOOP_FLAGS, RANK_LOCAL_PREF_UNIT } from './columns/attribute-pool.js';
 import type { AttributePool } from './columns/attribute-pool.js';
+import { PathFlag } from './columns/path-table.js';
 import type { PathTable } from './columns/path-table.js';
 import type { NextHops } from './next-hops.js';
 import { SourceKind } from './rib-peers.js';
@@ -46,6 +47,7 @@ export const DECISION_REASONS = [
   'originator-loop',
   'cluster-loop',
   'next-hop-unreachable',
+  'ranked',
 ] as const;
 export type DecisionReason = (typeof DECISION_REASONS)[number];
 
@@ -67,6 +69,7 @@ const Reason = {
   originatorLoop: 15,
   clusterLoop: 16,
   nextHopUnreachable: 17,
+  ranked: 18,
 } as const;
 
 /** Called for each path that goes, with the code of the reason; only cold readers pass one. */
@@ -92,6 +95,7 @@ export class Decision {
   ineligible(paths: PathTable, path: number): number {
     const attributes = this.#attributes;
     const attribute = paths.attribute[path]!;
+    if ((paths.flags[path]! & PathFlag.ranked) !== 0) return Reason.ranked;
     if (this.#peers.importAccept[paths.peer[path]!] === 0) return Reason.importRejected;
     const flags = attributes.flags[attribute]! & LOOP_FLAGS;
     if (flags !== 0) {
@@ -167,6 +171,19 @@ export class Decision {
     this.select(paths, first);
     this.#recorder = undefined;
     return best;
+  }
+
+  /** The best `limit` paths of the chain in order of preference, into `out`; returns how many. */
+  rank(paths: PathTable, first: number, limit: number, out: Int32Array): number {
+    let count = 0;
+    while (count < limit && count < out.length) {
+      const path = this.select(paths, first);
+      if (path === 0) break;
+      out[count++] = path;
+      paths.flags[path] = paths.flags[path]! | PathFlag.ranked;
+    }
+    for (let i = 0; i < count; i++) paths.flags[out[i]!] = paths.flags[out[i]!]! & ~PathFlag.ranked;
+    return count;
   }
 
   /** Steps 4 to 10 over the candidates that tie in rank. */

@@ -202,6 +202,7 @@ export class Rib {
     batch.clear();
     while (dirty.size > 0 && !batch.full) {
       const id = dirty.pop();
+      batch.touched[batch.touchedCount++] = id;
       prefixes.flags[id] = prefixes.flags[id]! & ~PrefixFlag.dirty;
       const first = prefixes.firstPath[id]!;
       const best = decision.select(paths, first);

@@ -10,6 +10,8 @@ import { grow, grownCapacity } from './grow.js';
 export const PathFlag = {
   /** Kept while the peer restarts (RFC 4724) or refreshes (RFC 7313), not heard again yet. */
   stale: 1,
+  /** Left out of a ranking: it has its place already. Only while `Decision.rank` runs. */
+  ranked: 2,
 } as const;
 
 export class PathTable {

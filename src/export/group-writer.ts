@@ -1,0 +1,166 @@
+// HOT: guarded by bench S1, S2, S4.
+/**
+ * Packs for one update group and fans out: messages into the group's chunk, cut into segments by source, the chunk to
+ * the members in the stream (each without its own segments) or to one lagging member.
+ *
+ * Counters: what was encoded, what was written, what split horizon kept back.
+ */
+import { BATCH_PREFIXES } from '../rib/change-batch.js';
+import type { ChangeBatch } from '../rib/change-batch.js';
+import type { Rib } from '../rib/rib.js';
+import type { SourceKind } from '../rib/rib-peers.js';
+import { Buckets } from './buckets.js';
+import type { Member } from './member.js';
+import type { OutgoingAttributes } from './outgoing-attributes.js';
+import type { UpdateGroup } from './update-group.js';
+
+/**
+ * A member with more octets than this waiting in its socket leaves the stream. Large enough that a receiver which is
+ * merely busy stays in (S1: 12 MB in all), small enough that 1,000 stuck peers share a few chunks, not gigabytes.
+ */
+export const BACKLOG_LIMIT_OCTETS = 2 * 1024 * 1024;
+
+export class GroupWriter {
+  updatesEncoded = 0;
+  octetsWritten = 0;
+  ownRoutesSkipped = 0;
+  /** Sorted batch; `build` it before `writeAnnouncements`. */
+  readonly buckets = new Buckets();
+
+  readonly #rib: Rib;
+  readonly #attributes: OutgoingAttributes;
+  /** A member's backlog has gone over the limit. */
+  readonly #onOverrun: (member: Member) => void;
+  readonly #ids = new Int32Array(BATCH_PREFIXES);
+  readonly #pathIds = new Int32Array(BATCH_PREFIXES);
+
+  constructor(rib: Rib, attributes: OutgoingAttributes, onOverrun: (member: Member) => void) {
+    this.#rib = rib;
+    this.#attributes = attributes;
+    this.#onOverrun = onOverrun;
+  }
+
+  /**
+   * Withdraws ids[0, count), with `pathIds` beside them in groups with ADD-PATH. `source`: whom the routes came from,
+   * who had never been told of them. `only`: to this member instead of the stream.
+   */
+  writeWithdrawals(
+    group: UpdateGroup,
+    ids: Int32Array,
+    pathIds: Int32Array | undefined,
+    count: number,
+    source: number,
+    only: Member | undefined,
+  ): void {
+    const { chunk, rib } = group;
+    const { maxMessageLength } = group.parameters;
+    for (let from = 0; from < count;) {
+      if (chunk.isFull(maxMessageLength)) this.#flushMarked(group, source, only);
+      from = chunk.withdraw(rib, ids, pathIds, from, count, maxMessageLength);
+    }
+    chunk.mark(source);
+  }
+
+  /** Announces a batch that `buckets` has sorted; `pathIdAt` by position in the batch, in groups with ADD-PATH. */
+  writeAnnouncements(
+    group: UpdateGroup,
+    batch: ChangeBatch,
+    pathIdAt: Int32Array | undefined,
+    only: Member | undefined,
+  ): void {
+    const { buckets } = this;
+    const { kind } = this.#rib.peers;
+    const flags = this.#rib.attributes.flags;
+    const ids = this.#ids;
+    const pathIds = pathIdAt && this.#pathIds;
+    for (let i = 0; i < buckets.sourceCount; i++) {
+      const source = buckets.sources[i]!;
+      if (group.acceptsKind[kind[source]!] === 0) continue;
+      for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
+        const attribute = buckets.bucketAttribute[bucket]!;
+        if ((flags[attribute]! & group.refusedFlags) !== 0) continue;
+        let count = 0;
+        for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!) {
+          if (pathIds) pathIds[count] = pathIdAt[at]!;
+          ids[count++] = batch.id[at]!;
+        }
+        if (!this.#announce(group, attribute, source, ids, pathIds, count, only)) {
+          // It cannot be said to this group; what was said before must not stand.
+          group.unencodable++;
+          this.writeWithdrawals(group, ids, pathIds, count, source, only);
+        }
+      }
+      group.chunk.mark(source);
+    }
+  }
+
+  /** Writes the chunk to the stream's members, or to one; empties it. */
+  flush(group: UpdateGroup, only: Member | undefined): void {
+    const { chunk } = group;
+    if (chunk.end === 0) return;
+    this.updatesEncoded += chunk.messages;
+    let held = false;
+    if (only) {
+      this.octetsWritten += chunk.end;
+      held = only.sink.write(chunk.bytes, 0, chunk.end, chunk.messages);
+    } else {
+      for (let i = group.stream.length - 1; i >= 0; i--) {
+        const member = group.stream[i]!;
+        if (this.#writeSegments(group, member)) held = true;
+        if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) this.#onOverrun(member);
+      }
+    }
+    chunk.reset(!held);
+  }
+
+  /** False when the set cannot be said to the group. */
+  #announce(
+    group: UpdateGroup,
+    attribute: number,
+    source: number,
+    ids: Int32Array,
+    pathIds: Int32Array | undefined,
+    count: number,
+    only: Member | undefined,
+  ): boolean {
+    const { chunk, parameters } = group;
+    const { kind, identifier } = this.#rib.peers;
+    const outgoing = this.#attributes;
+    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!)) return false;
+    for (let from = 0; from < count;) {
+      if (chunk.isFull(parameters.maxMessageLength)) this.#flushMarked(group, source, only);
+      from = chunk.announce(group.rib, outgoing, ids, pathIds, from, count, parameters.maxMessageLength);
+      if (from < 0) return false;
+    }
+    return true;
+  }
+
+  #flushMarked(group: UpdateGroup, source: number, only: Member | undefined): void {
+    group.chunk.mark(source);
+    this.flush(group, only);
+  }
+
+  /** Writes the runs of segments between the member's own; true when the session holds the memory. */
+  #writeSegments(group: UpdateGroup, member: Member): boolean {
+    const { chunk } = group;
+    const { segmentSource, segmentEnd, segmentMessages, segments } = chunk;
+    let held = false;
+    let begin = 0;
+    let beginMessages = 0;
+    for (let i = 0; i < segments; i++) {
+      const own = segmentSource[i] === member.peerId;
+      if (own) this.ownRoutesSkipped++;
+      if (!own && i < segments - 1) continue;
+      const last = own ? i - 1 : i;
+      const end = last < 0 ? 0 : segmentEnd[last]!;
+      if (end > begin) {
+        const messages = segmentMessages[last]! - beginMessages;
+        if (member.sink.write(chunk.bytes, begin, end, messages)) held = true;
+        this.octetsWritten += end - begin;
+      }
+      begin = segmentEnd[i]!;
+      beginMessages = segmentMessages[i]!;
+    }
+    return held;
+  }
+}
