@@ -106,6 +106,17 @@ export class Peer implements SessionListener {
     return this.negotiated.families.every((family) => this.ribPeer!.endOfRib[family === 'ipv4-unicast' ? 0 : 1]);
   }
 
+  /**
+   * RFC 4724 §4.1: after our own start, the wait for this peer's End-of-RIB comes before ours. Not for a peer that
+   * restarts itself (both would wait for each other) nor for one without graceful restart.
+   */
+  get holdsOurEndOfRib(): boolean {
+    if (this.hasSaidAll) return false;
+    if (!this.negotiated) return true;
+    const restart = this.negotiated.gracefulRestart;
+    return restart !== undefined && !restart.restarting;
+  }
+
   start(): void {
     if (!this.options.shutdown && !this.disabled) this.session.start();
   }

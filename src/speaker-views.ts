@@ -154,7 +154,7 @@ export class SpeakerViews {
       notes.push(`${malformed.malformedUpdates} malformed updates, the last: ${malformed.lastMalformed}`);
     }
     if (malformed && malformed.stale[0]! + malformed.stale[1]! > 0) {
-      notes.push('its routes are stale: kept while it restarts (RFC 4724)');
+      notes.push('routes it has not repeated yet after a restart or refresh are kept as stale');
     }
     return notes;
   }

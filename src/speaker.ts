@@ -53,6 +53,8 @@ export type ApplyReport = readonly string[];
 const RECEIVE_BUFFER_OCTETS = 256 * 1024;
 /** RFC 4724 §4.1: how long a restarted speaker waits for End-of-RIB of its peers before it says its own. */
 const DEFAULT_DEFERRAL_MS = 120_000;
+/** A restarted reflector takes its dynamic peers for complete when none has come for this long. */
+const DYNAMIC_PEERS_QUIET_MS = 10_000;
 
 export class Speaker implements Queries {
   readonly #clock: Clock;
@@ -73,6 +75,7 @@ export class Speaker implements Queries {
   #originated = new Map<string, Prefix>();
   #restarting = true;
   #cancelDeferral: Cancel | undefined;
+  #cancelQuiet: Cancel | undefined;
   /** Kernel routes of a previous run were found at the start. */
   #adopted = false;
   readonly #listeners = new Set<MonitorListener>();
@@ -170,6 +173,7 @@ export class Speaker implements Queries {
 
   async #close(subcode: number, keepRoutes: boolean): Promise<void> {
     this.#cancelDeferral?.();
+    this.#cancelQuiet?.();
     this.#pipeline?.stop();
     await Promise.all([
       ...[...this.#peers.values()].map((peer) => peer.session.stop(subcode)),
@@ -304,7 +308,10 @@ export class Speaker implements Queries {
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
       forwardingPreserved: () =>
         this.#restarting && (this.#adopted || !settings.fib.enabled) ? (['ipv4-unicast', 'ipv6-unicast'] as const) : [],
-      peerChanged: (peer) => this.#monitor.peerChanged(peer),
+      peerChanged: (peer) => {
+        this.#monitor.peerChanged(peer);
+        this.#endOfRibReceived();
+      },
     };
   }
 
@@ -480,8 +487,9 @@ export class Speaker implements Queries {
   // ===== Our own restart (RFC 4724 §4.1) =====
 
   /**
-   * Until every configured peer has said End-of-RIB, or the restart time is over, we do not say ours, and kernel routes
-   * of a previous run that nobody has confirmed stay.
+   * Until every configured peer has said End-of-RIB, or the restart time is over, kernel routes of a previous run that
+   * nobody has confirmed stay. Until then we do not say our End-of-RIB, either, but for peers that restart themselves:
+   * those must not be waited for (RFC 4724 §4.1), they are waiting for us.
    */
   #beginDeferral(settings: Settings): void {
     const times = settings.peers.map((peer) => peer.gracefulRestart?.restartTimeSeconds ?? 0);
@@ -493,16 +501,34 @@ export class Speaker implements Queries {
 
   #endOfRibReceived(): void {
     if (!this.#restarting) return;
-    const waiting = [...this.#peers.values()].some((peer) => !peer.hasSaidAll);
-    // Dynamic peers are not known beforehand: only the time ends the wait for those.
-    if (!waiting && this.#settings.listenRanges.length === 0) this.#endDeferral();
+    if (this.#settings.listenRanges.length === 0) {
+      this.#endDeferralIfComplete();
+      return;
+    }
+    // Dynamic peers are not known beforehand: the wait ends when for a while nobody has come and all have said theirs.
+    this.#cancelQuiet?.();
+    this.#cancelQuiet = undefined;
+    if (this.#peers.size > 0) {
+      this.#cancelQuiet = this.#clock.after(DYNAMIC_PEERS_QUIET_MS, () => this.#endDeferralIfComplete());
+    }
+  }
+
+  #endDeferralIfComplete(): void {
+    const peers = [...this.#peers.values()];
+    if (!peers.some((peer) => peer.holdsOurEndOfRib)) this.#releaseEndOfRib();
+    if (peers.every((peer) => peer.hasSaidAll)) this.#endDeferral();
+  }
+
+  #releaseEndOfRib(): void {
+    if (this.#pipeline.exporter.holdEndOfRib) this.#pipeline.exporter.releaseEndOfRib();
   }
 
   #endDeferral(): void {
     if (!this.#restarting) return;
     this.#restarting = false;
     this.#cancelDeferral?.();
-    this.#pipeline.exporter.releaseEndOfRib();
+    this.#cancelQuiet?.();
+    this.#releaseEndOfRib();
     // After the turn that decides what End-of-RIB has completed.
     this.#pipeline.afterFibIdle(() => this.#fib?.sweepStale());
     this.#pipeline.schedule();

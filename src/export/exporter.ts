@@ -180,9 +180,9 @@ export class Exporter {
   ): { attributes: Uint8Array; nextHop: Uint8Array } | undefined {
     const { kind, identifier } = this.#rib.peers;
     const outgoing = this.#attributes;
-    if (!outgoing.write(member.group.parameters, attribute, kind[source]! as SourceKind, identifier[source]!)) {
-      return undefined;
-    }
+    // With whole AS numbers, also where the wire has 2 octets of them.
+    const parameters = { ...member.group.parameters, fourOctetAs: true };
+    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!)) return undefined;
     return {
       attributes: outgoing.bytes.slice(0, outgoing.length),
       nextHop: outgoing.nextHop.slice(0, outgoing.nextHopLength),
