@@ -21,7 +21,7 @@ export interface PathAttributes {
   /** 0 IGP, 1 EGP, 2 INCOMPLETE. */
   readonly origin: 0 | 1 | 2;
   readonly asPath: readonly Segment[];
-  /** The global next hop; of the prefix's family. */
+  /** The global next hop; of the prefix's family, or IPv6 for an IPv4 prefix (RFC 8950). */
   readonly nextHop: string;
   /** RFC 2545 §3: the same next hop's address on the link that the sender shares with us. */
   readonly linkLocalNextHop?: string;
@@ -55,6 +55,8 @@ export interface Peer {
   readonly importAccept?: boolean;
   readonly exportAccept?: boolean;
   readonly nextHopSelf: boolean;
+  /** RFC 8950 was negotiated: IPv4 prefixes may have IPv6 next hops. */
+  readonly extendedNextHop?: boolean;
   /** Our own address towards this peer, per family; absent = we have none and cannot be the next hop. */
   readonly localAddress4?: string;
   readonly localAddress6?: string;
@@ -77,6 +79,10 @@ export const NO_ADVERTISE = 0xffffff02;
 export const NO_EXPORT_SUBCONFED = 0xffffff03;
 
 export const familyOfPrefix = (prefix: string): Family => (prefix.includes(':') ? 'ipv6-unicast' : 'ipv4-unicast');
+
+/** RFC 8950 §3: an IPv4 prefix whose next hop is an IPv6 address. */
+export const isExtendedNextHop = (prefix: string, nextHop: string): boolean =>
+  familyOfPrefix(prefix) === 'ipv4-unicast' && nextHop.includes(':');
 
 /** RFC 4271 §9.1.2.2 a: an AS_SET counts as 1. RFC 5065 §5.3: confederation segments count as 0. */
 export function asPathLength(asPath: readonly Segment[]): number {

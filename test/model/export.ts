@@ -4,6 +4,7 @@
  */
 import {
   familyOfPrefix,
+  isExtendedNextHop,
   NO_ADVERTISE,
   NO_EXPORT,
   NO_EXPORT_SUBCONFED,
@@ -19,7 +20,13 @@ const MAX_SEGMENT_LENGTH = 255;
 
 /** Why a peer does not get to hear of a best path. */
 export type ExportRefusal =
-  'family' | 'source-peer' | 'internal-to-internal' | 'export-rejected' | 'community' | 'no-local-address';
+  | 'family'
+  | 'source-peer'
+  | 'internal-to-internal'
+  | 'export-rejected'
+  | 'community'
+  | 'no-local-address'
+  | 'next-hop-family';
 
 /** Why `path`, being best, is not advertised to `peer`; undefined = it is. */
 export function refusedExport(path: Path, peer: Peer): ExportRefusal | undefined {
@@ -43,6 +50,9 @@ export function refusedExport(path: Path, peer: Peer): ExportRefusal | undefined
   }
   // RFC 4271 §5.1.3: NEXT_HOP has to be an address of ours that the peer can use.
   if (becomesNextHop(path, peer) && !selfAddress(path, peer)) return 'no-local-address';
+  // RFC 8950 §4: what the peer does not understand is not said.
+  const nextHop = becomesNextHop(path, peer) ? selfAddress(path, peer)! : path.attributes.nextHop;
+  if (isExtendedNextHop(path.prefix, nextHop) && !peer.extendedNextHop) return 'next-hop-family';
   return undefined;
 }
 
@@ -82,8 +92,11 @@ function becomesNextHop(path: Path, peer: Peer): boolean {
   return path.peer.type === 'external' && peer.nextHopSelf;
 }
 
+/** Of the prefix's family; RFC 8950 §4 lets the IPv6 address stand in where there is no IPv4 one. */
 const selfAddress = (path: Path, peer: Peer): string | undefined =>
-  familyOfPrefix(path.prefix) === 'ipv4-unicast' ? peer.localAddress4 : peer.localAddress6;
+  familyOfPrefix(path.prefix) === 'ipv6-unicast'
+    ? peer.localAddress6
+    : (peer.localAddress4 ?? (peer.extendedNextHop ? peer.localAddress6 : undefined));
 
 /** RFC 4271 §5.1.2 b: into the first segment if that is a sequence with room, else into a new sequence before it. */
 export function prepended(asn: number, asPath: readonly Segment[]): Segment[] {

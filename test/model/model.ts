@@ -10,7 +10,14 @@
  *      RFC 4271 §9         §3.2          §9.1.2           §9.1.2.2     §9.1.3, RFC 4456 §6   §5.1        §3.2
  */
 import { type Family } from 'bgp-parse';
-import { familyOfPrefix, firstAsn, type Path, type PathAttributes, type Peer } from './attributes.js';
+import {
+  familyOfPrefix,
+  firstAsn,
+  isExtendedNextHop,
+  type Path,
+  type PathAttributes,
+  type Peer,
+} from './attributes.js';
 import { decide, ineligible, type Decision, type DecisionReason, type IneligibleReason } from './decision.js';
 import { exported, refusedExport } from './export.js';
 
@@ -84,7 +91,13 @@ export class Model {
     // RFC 7606 §7.2: a malformed AS_PATH makes the path a withdrawal. RFC 4271 §6.3: an external peer's own AS comes
     // first. RFC 5065 §5: nobody sends confederation segments to a speaker outside the confederation, and we are in none.
     const hasConfederation = attributes.asPath.some(({ kind }) => kind === 'confedSequence' || kind === 'confedSet');
-    if (hasConfederation || (peer.type === 'external' && firstAsn(attributes.asPath) !== peer.asn)) {
+    // RFC 8950 §4: an IPv6 next hop for an IPv4 prefix only where both sides said so.
+    const isForeignNextHop = isExtendedNextHop(prefix, attributes.nextHop) && !peer.extendedNextHop;
+    if (
+      isForeignNextHop ||
+      hasConfederation ||
+      (peer.type === 'external' && firstAsn(attributes.asPath) !== peer.asn)
+    ) {
       this.withdraw(peerId, prefix, pathId);
       return;
     }

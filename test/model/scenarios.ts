@@ -619,6 +619,37 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'IPv4 by way of IPv6: only from and to peers that know of it',
+    rfc: 'RFC 8950 §4',
+    operations: [
+      ...start,
+      upWith('c1', { extendedNextHop: true }),
+      upWith('c2', { extendedNextHop: true }),
+      reach('2001:db8::1'),
+      say('c1', [], { nextHop: '2001:db8::1' }),
+      say('e1', [65001], {}, '198.51.100.0/24'),
+      say('e1', [65001], { nextHop: '2001:db8::1' }, '198.51.100.0/24'),
+    ],
+    verdicts: { '198.51.100.0/24': { best: null, reasons: {} } },
+    advertised: {
+      c2: { [P]: reflected('c1', attributes([], '2001:db8::1')) },
+      i1: { [P]: null },
+      e1: { [P]: attributes([64512], '192.0.2.100') },
+    },
+    fib: { [P]: '2001:db8::1' },
+  },
+  {
+    name: 'without an IPv4 address our IPv6 one is the next hop, for who understands it',
+    rfc: 'RFC 8950 §4',
+    operations: [
+      ...start,
+      { op: 'establish', peer: { ...withoutIpv4(PEERS.e1), extendedNextHop: true } },
+      { op: 'establish', peer: withoutIpv4(PEERS.e2) },
+      { op: 'originate', prefix: P },
+    ],
+    advertised: { e1: { [P]: attributes([64512], '2001:db8::100') }, e2: { [P]: null } },
+  },
+  {
     name: 'a link-local next hop stays on its link',
     rfc: 'RFC 2545 §3',
     operations: [
@@ -675,6 +706,10 @@ function reflected(source: PeerName, received: PathAttributes): PathAttributes {
 }
 
 function withoutPolicy({ importAccept: _import, exportAccept: _export, ...peer }: Peer): Peer {
+  return peer;
+}
+
+function withoutIpv4({ localAddress4: _address, ...peer }: Peer): Peer {
   return peer;
 }
 

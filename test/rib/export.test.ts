@@ -7,6 +7,7 @@ import type { PathAttributes, Peer } from '../model/attributes.js';
 import type { Operation } from '../model/operations.js';
 import { PEERS, sequence, SPEAKER } from '../model/scenarios.js';
 import { PLAIN_MANNER, RibHarness } from './fixtures/harness.js';
+import type { Manner } from './fixtures/wire.js';
 
 const attributes: PathAttributes = { origin: 0, asPath: sequence(65001), nextHop: '192.0.2.1' };
 const attributes6: PathAttributes = { ...attributes, nextHop: '2001:db8::1' };
@@ -19,8 +20,8 @@ const prefix6 = (i: number): string => `2001:db8:${i.toString(16)}::/48`;
  */
 const ROOM = 4096 - 19 - 4 - 4 - 9 - 7 - 4 - 5;
 
-function rig(...peers: Peer[]): RibHarness {
-  const rib = new RibHarness(SPEAKER, new Map([['held', { ...PLAIN_MANNER, holdsBytes: true }]]));
+function rig(peers: readonly Peer[], manners?: ReadonlyMap<string, Manner>): RibHarness {
+  const rib = new RibHarness(SPEAKER, manners);
   for (const peer of peers) rib.apply({ op: 'establish', peer });
   for (const address of ['192.0.2.1', '2001:db8::1', '10.0.0.1']) rib.apply({ op: 'nextHop', address, metric: 0 });
   rib.settle();
@@ -40,7 +41,7 @@ t.test('prefixes of one attribute set share messages, filled as far as they go',
     ['IPv6', (i: number) => prefix6(i + 1), 20000, 7],
   ] as const) {
     // The sender hears nothing, so that one update group does all the encoding.
-    const rib = rig({ ...PEERS.e1, exportAccept: false }, PEERS.i1);
+    const rib = rig([{ ...PEERS.e1, exportAccept: false }, PEERS.i1]);
     const before = rib.pipeline.exporter.updatesEncoded;
     for (let i = 0; i < count; i++) rib.apply(announce('e1', name(i)));
     rib.settle();
@@ -57,7 +58,7 @@ t.test('prefixes of one attribute set share messages, filled as far as they go',
 });
 
 t.test('ten changes of a prefix in one turn are one change', (t) => {
-  const rib = rig({ ...PEERS.e1, exportAccept: false }, PEERS.i1);
+  const rib = rig([{ ...PEERS.e1, exportAccept: false }, PEERS.i1]);
   const before = rib.pipeline.exporter.updatesEncoded;
   for (let med = 0; med < 10; med++) rib.apply(announce('e1', prefix(1), { med }));
   rib.settle();
@@ -73,7 +74,7 @@ t.test('ten changes of a prefix in one turn are one change', (t) => {
 
 t.test('a member that stops reading in the middle of a batch misses nothing', (t) => {
   for (const withdraw of [false, true]) {
-    const rib = rig(PEERS.e1, PEERS.i1, PEERS.i2);
+    const rib = rig([PEERS.e1, PEERS.i1, PEERS.i2]);
     // Each prefix with attributes of its own: a batch is several chunks long.
     const say = (med: number): void => {
       for (let i = 0; i < 8000; i++) rib.apply(announce('e1', prefix(i), { med: med + i, communities: [1, 2, 3, 4] }));
@@ -95,7 +96,7 @@ t.test('a member that stops reading in the middle of a batch misses nothing', (t
 });
 
 t.test('attributes that no message holds take back what was said before', (t) => {
-  const rib = rig(PEERS.e1, PEERS.i1, PEERS.e2);
+  const rib = rig([PEERS.e1, PEERS.i1, PEERS.e2]);
   rib.apply(announce('e1', prefix(1)));
   t.equal(rib.advertised('e2').size, 1);
   // Fits as it comes in, and not with our AS in front: RFC 4271 §9.2, the path is not advertised.
@@ -107,8 +108,23 @@ t.test('attributes that no message holds take back what was said before', (t) =>
   t.end();
 });
 
+t.test('what a large message brought goes to those who take large messages (RFC 8654 §4)', (t) => {
+  const large = { ...PLAIN_MANNER, extendedMessages: true };
+  const manners = new Map([
+    ['e1', large],
+    ['i1', large],
+  ]);
+  const rib = rig([PEERS.e1, PEERS.i1, PEERS.i2], manners);
+  rib.apply(announce('e1', prefix(1)));
+  t.equal(rib.advertised('i2').size, 1);
+  rib.apply(announce('e1', prefix(1), { communities: new Array<number>(10000).fill(7) }));
+  t.equal(rib.advertised('i1').get(prefix(1))?.communities?.length, 10000);
+  t.equal(rib.advertised('i2').size, 0, 'the others hear that it is gone');
+  t.end();
+});
+
 t.test('a joining peer gets the table and then End-of-RIB, in each family (RFC 4724 §2)', (t) => {
-  const rib = rig(PEERS.e1);
+  const rib = rig([PEERS.e1]);
   rib.apply(announce('e1', prefix(1)));
   rib.apply(announce('e1', prefix6(1)));
   rib.settle();
@@ -123,7 +139,7 @@ t.test('a joining peer gets the table and then End-of-RIB, in each family (RFC 4
 });
 
 t.test('within our own restart End-of-RIB is held back until it is released (RFC 4724 §4.1)', (t) => {
-  const rib = rig(PEERS.e1);
+  const rib = rig([PEERS.e1]);
   const { exporter } = rib.pipeline;
   exporter.holdEndOfRib = true;
   rib.apply({ op: 'establish', peer: PEERS.i1 });
@@ -145,7 +161,7 @@ t.test('within our own restart End-of-RIB is held back until it is released (RFC
 });
 
 t.test('how many prefixes a peer is told', (t) => {
-  const rib = rig(PEERS.e1, PEERS.i1, PEERS.i2);
+  const rib = rig([PEERS.e1, PEERS.i1, PEERS.i2]);
   for (let i = 0; i < 10; i++) rib.apply(announce('e1', prefix(i)));
   rib.apply(announce('i1', prefix(20), { nextHop: '10.0.0.1', localPref: 100 }));
   rib.settle();
@@ -159,7 +175,7 @@ t.test('how many prefixes a peer is told', (t) => {
 });
 
 t.test('a prefix id is not used again while somebody has still to be told of its end', (t) => {
-  const rib = rig(PEERS.e1, PEERS.i1, PEERS.i2);
+  const rib = rig([PEERS.e1, PEERS.i1, PEERS.i2]);
   for (let i = 0; i < 20000; i++) rib.apply(announce('e1', prefix(i)));
   rib.settle();
   rib.stall(new Set(['i1']));
@@ -175,7 +191,7 @@ t.test('a prefix id is not used again while somebody has still to be told of its
 });
 
 t.test('prefix ids are used again when most of a large table is gone', (t) => {
-  const rib = rig(PEERS.e1, PEERS.i1);
+  const rib = rig([PEERS.e1, PEERS.i1]);
   for (let round = 0; round < 3; round++) {
     const first = round * 20000;
     for (let i = 0; i < 20000; i++) rib.apply(announce('e1', prefix(first + i)));
