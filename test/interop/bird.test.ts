@@ -1,0 +1,13 @@
+/** BIRD as the peer of `tortied`: every scenario of the matrix. */
+import t from 'tap';
+import { Bird } from './fixtures/bird.js';
+import { everyScenario } from './fixtures/matrix.js';
+import { runSuite, skipWithout } from './fixtures/suite.js';
+import { Tortie } from './fixtures/tortie.js';
+
+t.setTimeout(300_000);
+
+const theirs = (): Bird => new Bird();
+if (!skipWithout(t, 'BIRD as the peer', theirs())) {
+  await runSuite(t, { ours: () => new Tortie(), theirs, scenarios: everyScenario(), results: 'bird' });
+}

@@ -1,0 +1,13 @@
+/** FRR as the peer of `tortied`: every scenario of the matrix. */
+import t from 'tap';
+import { Frr } from './fixtures/frr.js';
+import { everyScenario } from './fixtures/matrix.js';
+import { runSuite, skipWithout } from './fixtures/suite.js';
+import { Tortie } from './fixtures/tortie.js';
+
+t.setTimeout(300_000);
+
+const theirs = (): Frr => new Frr();
+if (!skipWithout(t, 'FRR as the peer', theirs())) {
+  await runSuite(t, { ours: () => new Tortie(), theirs, scenarios: everyScenario(), results: 'frr' });
+}
