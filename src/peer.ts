@@ -234,6 +234,7 @@ export class Peer implements SessionListener {
   }
 
   drained(): void {
+    for (const member of this.members) if (member) this.#host.pipeline.exporter.drained(member);
     this.#host.pipeline.schedule();
   }
 

@@ -71,7 +71,8 @@ export class Exporter {
     const key = groupKey(parameters);
     let group = this.#groups.get(key);
     if (!group) {
-      group = new UpdateGroup(key, parameters, this.#rib.families[parameters.familyIndex]);
+      const family = this.#rib.families[parameters.familyIndex];
+      group = new UpdateGroup(key, parameters, family, this.writer.memory.take());
       this.#groups.set(key, group);
     }
     const member = new Member(peerId, sink, group);
@@ -90,9 +91,15 @@ export class Exporter {
     this.#lagging.delete(member);
     if (member.inStream) group.stream.splice(group.stream.indexOf(member), 1);
     member.inStream = false;
+    for (const memory of member.takeHeld()) this.writer.memory.abandon(memory);
     const byPeer = this.#members[group.parameters.familyIndex];
     if (byPeer.get(member.peerId) === member) byPeer.delete(member.peerId);
     if (group.members.size === 0) this.#groups.delete(group.key);
+  }
+
+  /** The member's session has handed everything to the kernel. */
+  drained(member: Member): void {
+    for (const memory of member.takeHeld()) this.writer.memory.release(memory);
   }
 
   /** Sends the whole table again (RFC 2918; with opening and closing messages RFC 7313). */
@@ -109,6 +116,8 @@ export class Exporter {
   /** The export side of a peer has new parameters (policy, next hop): what differs is sent. */
   rejoin(member: Member, parameters: GroupParameters): Member {
     const old = member.group;
+    // Path identifiers are a group's own: those of the old one mean nothing in the new one.
+    if (old.sent) this.#paths.withdrawAll(old, member);
     this.leave(member);
     const fresh = this.join(member.peerId, member.sink, parameters);
     fresh.closing = member.closing;
@@ -117,7 +126,7 @@ export class Exporter {
     const { prefixes } = old.rib;
     for (let id = 1; id < prefixes.end; id++) {
       const told = prefixes.bestAttribute[id] !== 0 && this.#isExported(old, member.peerId, id);
-      if (told || member.isMarked(id)) fresh.mark(id);
+      if (!old.sent && (told || member.isMarked(id))) fresh.mark(id);
     }
     return fresh;
   }

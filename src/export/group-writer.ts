@@ -10,6 +10,7 @@ import type { ChangeBatch } from '../rib/change-batch.js';
 import type { Rib } from '../rib/rib.js';
 import type { SourceKind } from '../rib/rib-peers.js';
 import { Buckets } from './buckets.js';
+import { ChunkMemoryPool } from './chunk-memory.js';
 import type { Member } from './member.js';
 import type { OutgoingAttributes } from './outgoing-attributes.js';
 import type { UpdateGroup } from './update-group.js';
@@ -26,6 +27,8 @@ export class GroupWriter {
   ownRoutesSkipped = 0;
   /** Sorted batch; `build` it before `writeAnnouncements`. */
   readonly buckets = new Buckets();
+
+  readonly memory = new ChunkMemoryPool();
 
   readonly #rib: Rib;
   readonly #attributes: OutgoingAttributes;
@@ -99,18 +102,18 @@ export class GroupWriter {
     const { chunk } = group;
     if (chunk.end === 0) return;
     this.updatesEncoded += chunk.messages;
-    let held = false;
     if (only) {
       this.octetsWritten += chunk.end;
-      held = only.sink.write(chunk.bytes, 0, chunk.end, chunk.messages);
+      if (only.sink.write(chunk.bytes, 0, chunk.end, chunk.messages)) only.hold(chunk.memory);
     } else {
       for (let i = group.stream.length - 1; i >= 0; i--) {
         const member = group.stream[i]!;
-        if (this.#writeSegments(group, member)) held = true;
+        if (this.#writeSegments(group, member)) member.hold(chunk.memory);
         if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) this.#onOverrun(member);
       }
     }
-    chunk.reset(!held);
+    if (chunk.memory.holders > 0) chunk.memory = this.memory.take();
+    chunk.clear();
   }
 
   /** False when the set cannot be said to the group. */

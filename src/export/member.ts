@@ -5,6 +5,7 @@
  * prefix that changes meanwhile gets a bit. When it can take more, prefixes with bits are sent as they are *then*, and
  * without any bit left it is back in the stream. So a slow peer costs one bit per prefix, never a queue.
  */
+import type { ChunkMemory } from './chunk-memory.js';
 import type { SessionSink } from '../session/types.js';
 import type { UpdateGroup } from './update-group.js';
 
@@ -22,12 +23,28 @@ export class Member {
   /** Next word of the bitmap to look at. */
   cursor = 0;
   pending = 0;
+  /** Memory that the session may still read from. */
+  #held: ChunkMemory[] = [];
   #bits = new Uint32Array(0);
 
   constructor(peerId: number, sink: SessionSink, group: UpdateGroup) {
     this.peerId = peerId;
     this.sink = sink;
     this.group = group;
+  }
+
+  /** The session was handed this memory and has not sent all of it. */
+  hold(memory: ChunkMemory): void {
+    if (this.#held.at(-1) === memory) return;
+    memory.holders++;
+    this.#held.push(memory);
+  }
+
+  /** What was held, once; the caller decides what becomes of it. */
+  takeHeld(): ChunkMemory[] {
+    const held = this.#held;
+    this.#held = [];
+    return held;
   }
 
   /** The prefix has changed, or is to be said again. */

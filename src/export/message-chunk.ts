@@ -6,18 +6,17 @@
  *   |----- source 7 -----|-- source 9 --|----- source 12 -----|   member 9 gets the first and the third
  */
 import { AttributeCode, AttributeFlag, MessageType } from 'bgp-parse';
+import type { ChunkMemory } from './chunk-memory.js';
 import { grow } from '../rib/columns/grow.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { OutgoingAttributes } from './outgoing-attributes.js';
 
-/** Large enough for a batch of 8,192 prefixes at the usual six per attribute set. */
-const CHUNK_OCTETS = 256 * 1024;
 const HEADER = 19;
 /** Octets of MP_REACH_NLRI or MP_UNREACH_NLRI in front of next hop or NLRI: flags, code, length 2, AFI, SAFI. */
 const MP_HEAD = 7;
 
 export class MessageChunk {
-  bytes: Buffer = Buffer.allocUnsafeSlow(CHUNK_OCTETS);
+  memory: ChunkMemory;
   end = 0;
   segments = 0;
   segmentSource = new Uint16Array(64);
@@ -26,9 +25,16 @@ export class MessageChunk {
   segmentMessages = new Int32Array(64);
   messages = 0;
 
-  /** Forgets the contents; `keepMemory` false = somebody still holds the memory, take new. */
-  reset(keepMemory: boolean): void {
-    if (!keepMemory || this.bytes.length > CHUNK_OCTETS * 2) this.bytes = Buffer.allocUnsafeSlow(CHUNK_OCTETS);
+  constructor(memory: ChunkMemory) {
+    this.memory = memory;
+  }
+
+  get bytes(): Buffer {
+    return this.memory.bytes;
+  }
+
+  /** Forgets the contents. */
+  clear(): void {
     this.end = 0;
     this.segments = 0;
     this.messages = 0;

@@ -60,6 +60,18 @@ export class PathExporter implements PathChanges {
     this.#flush();
   }
 
+  /** Takes everything back from a member that leaves the group with its session up. */
+  withdrawAll(group: UpdateGroup, member: Member): void {
+    this.#begin(group, member);
+    const sent = group.sent!;
+    for (let id = 1; id < group.rib.prefixes.end; id++) {
+      for (let entry = sent.first(id); entry !== 0; entry = sent.next[entry]!) {
+        if (sent.source[entry] !== member.peerId) this.withdrawPath(id, entry, sent.source[entry]!);
+      }
+    }
+    this.#flush();
+  }
+
   /** Brings the entries of a prefix up to date; true when something differed. */
   reconcile(group: UpdateGroup, id: number, changes: PathChanges | undefined): boolean {
     return group.sent!.reconcile(

@@ -8,6 +8,7 @@ import type { FamilyRib } from '../rib/family-rib.js';
 import { SourceKind } from '../rib/rib-peers.js';
 import type { GroupParameters } from './group-parameters.js';
 import type { Member } from './member.js';
+import type { ChunkMemory } from './chunk-memory.js';
 import { MessageChunk } from './message-chunk.js';
 import { SentPaths } from './sent-paths.js';
 
@@ -23,13 +24,14 @@ export class UpdateGroup {
   /** Members in the shared stream. */
   readonly stream: Member[] = [];
   readonly lagging = new Set<Member>();
-  readonly chunk = new MessageChunk();
+  readonly chunk: MessageChunk;
   /** What groups with ADD-PATH have been told; undefined = only best paths, read off the Loc-RIB. */
   readonly sent: SentPaths | undefined;
   /** Attribute sets that did not fit into a message, or whose next hop the group does not understand. */
   unencodable = 0;
 
-  constructor(key: string, parameters: GroupParameters, rib: FamilyRib) {
+  constructor(key: string, parameters: GroupParameters, rib: FamilyRib, memory: ChunkMemory) {
+    this.chunk = new MessageChunk(memory);
     this.key = key;
     this.parameters = parameters;
     this.rib = rib;
