@@ -88,6 +88,7 @@ async function run(file: string, settings: Settings): Promise<void> {
     { parseHostPort },
     { loadConfig },
     { diffSettings },
+    { measureLoopDelay },
   ] = await Promise.all([
     import('./speaker.js'),
     import('./control/server.js'),
@@ -96,11 +97,17 @@ async function run(file: string, settings: Settings): Promise<void> {
     import('./config/kinds.js'),
     import('./config/load.js'),
     import('./config/diff.js'),
+    import('./daemon-loop-delay.js'),
   ]);
 
   let current = settings;
   let ready = false;
-  const speaker = new Speaker(settings, { clock, log, residentBytes: () => process.memoryUsage.rss() });
+  const speaker = new Speaker(settings, {
+    clock,
+    log,
+    residentBytes: () => process.memoryUsage.rss(),
+    loopDelayMs: measureLoopDelay(),
+  });
 
   const load = async (): Promise<readonly string[]> => {
     let next: Settings;

@@ -28,6 +28,8 @@ export interface PeerHost {
   readonly routerId: number;
   readonly pipeline: Pipeline;
   readonly sessionDeps: PeerSessionDeps;
+  /** Routes of clients are reflected to other clients. */
+  clientToClient(): boolean;
   /** Within our own restart (RFC 4724). */
   restarting(): boolean;
   /** Families whose kernel routes have survived our restart. */
@@ -139,10 +141,18 @@ export class Peer implements SessionListener {
     const { pipeline } = this.#host;
     if (this.ribPeer.session.importAccept !== this.importAccept)
       pipeline.rib.setImport(this.ribPeer, this.importAccept);
+    this.applyExport();
+  }
+
+  /** What may be told to the peer has changed: what differs is sent. */
+  applyExport(): void {
+    const { pipeline } = this.#host;
+    const accept = this.exportAccept;
     for (const [index, member] of this.members.entries()) {
-      if (!member || member.group.parameters.accept === this.exportAccept) continue;
-      const parameters = { ...member.group.parameters, accept: this.exportAccept };
-      this.members[index] = pipeline.exporter.rejoin(member, parameters);
+      const now = member?.group.parameters;
+      const clientToClient = !now?.client || this.#host.clientToClient();
+      if (!member || !now || (now.accept === accept && now.clientToClient === clientToClient)) continue;
+      this.members[index] = pipeline.exporter.rejoin(member, { ...now, accept, clientToClient });
     }
     pipeline.schedule();
   }
@@ -284,11 +294,13 @@ export class Peer implements SessionListener {
         `peer ${this.name}: our own ${family} routes are not advertised: no address of that family on the session's interface`,
       );
     }
+    const client = negotiated.type === 'internal' && this.options.routeReflectorClient;
     return {
       family,
       familyIndex,
       external: negotiated.type === 'external',
-      client: negotiated.type === 'internal' && this.options.routeReflectorClient,
+      client,
+      clientToClient: !client || this.#host.clientToClient(),
       accept: this.exportAccept,
       fourOctetAs: negotiated.fourOctetAs,
       extendedNextHop: negotiated.extendedNextHop,

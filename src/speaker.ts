@@ -17,7 +17,6 @@ import {
   parseAddress,
   parseIpv4Number,
   parsePrefix,
-  prefixContains,
 } from 'bgp-parse';
 import type { Family, Prefix } from 'bgp-parse';
 import { diffSettings } from './config/diff.js';
@@ -26,12 +25,14 @@ import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js'
 import type { PeerCommand, Queries, RouteFilter } from './control/queries.js';
 import { FibStatus } from './fib/port.js';
 import type { FibEvents, FibPort, FibRow, KernelState } from './fib/port.js';
+import { ListenRanges } from './listen-ranges.js';
 import { localNetworks } from './local-networks.js';
 import { MonitorFeed } from './monitor-feed.js';
 import type { MonitorListener } from './monitor-feed.js';
 import { Peer } from './peer.js';
 import type { PeerHost } from './peer.js';
 import { Pipeline } from './pipeline.js';
+import { peerKey } from './session/address.js';
 import { SessionServer } from './session/session-server.js';
 import { SpeakerViews } from './speaker-views.js';
 import type { Cancel, Clock } from './support/clock.js';
@@ -44,6 +45,8 @@ export interface SpeakerDependencies {
   readonly log: Log;
   /** Memory of the process, octets; shown in the summary. */
   readonly residentBytes?: () => number;
+  /** How late the process ran its timers; shown in the summary. */
+  readonly loopDelayMs?: () => SummaryDto['loopDelayMs'];
 }
 
 /** What a reload did, one line each for people: "peer 192.0.2.1: added". Empty = nothing changed. */
@@ -60,6 +63,7 @@ export class Speaker implements Queries {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #residentBytes: () => number;
+  readonly #loopDelayMs: () => SummaryDto['loopDelayMs'];
   readonly #startedMs: number;
   #settings: Settings;
   #routerId = 0;
@@ -72,6 +76,7 @@ export class Speaker implements Queries {
   #kernel: KernelState | undefined;
   /** Peers by session key (address, and interface of link-local ones). */
   readonly #peers = new Map<string, Peer>();
+  readonly #ranges: ListenRanges;
   #originated = new Map<string, Prefix>();
   #restarting = true;
   #cancelDeferral: Cancel | undefined;
@@ -86,6 +91,8 @@ export class Speaker implements Queries {
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
     this.#residentBytes = dependencies.residentBytes ?? (() => 0);
+    this.#loopDelayMs = dependencies.loopDelayMs ?? (() => null);
+    this.#ranges = new ListenRanges(this.#clock, this.#log);
     this.#startedMs = this.#clock.nowMs();
   }
 
@@ -103,6 +110,7 @@ export class Speaker implements Queries {
       },
       { clock: this.#clock, log: this.#log },
     );
+    this.#ranges.set(settings.listenRanges);
     this.#setRangePasswords([], settings.listenRanges);
     await this.#startKernelSide(settings);
     this.#pipeline = new Pipeline({
@@ -143,7 +151,12 @@ export class Speaker implements Queries {
       report.push('listeners: opened anew');
     }
     this.#setRangePasswords(this.#settings.listenRanges, settings.listenRanges);
+    this.#ranges.set(settings.listenRanges);
     this.#settings = settings;
+    if (changed.has('clientToClientReflection')) {
+      for (const peer of this.#peers.values()) peer.applyExport();
+      report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);
+    }
     for (const { address } of changes.peers.removed) {
       await this.#removePeer(this.#find(address)!, CeaseSubcode.peerDeconfigured);
       report.push(`peer ${address}: removed`);
@@ -188,6 +201,7 @@ export class Speaker implements Queries {
     const before = this.#settings;
     await this.#close(CeaseSubcode.otherConfigurationChange, true);
     this.#peers.clear();
+    this.#ranges.forgetAll();
     this.#originated = new Map();
     this.#restarting = true;
     this.#settings = { ...settings, fib: before.fib, control: before.control };
@@ -226,7 +240,8 @@ export class Speaker implements Queries {
       attributeSets: rib.attributes.size,
       fib: { enabled: this.#settings.fib.enabled, ...fib },
       memoryBytes: this.#residentBytes(),
-      warnings: [...this.#warnings],
+      loopDelayMs: this.#loopDelayMs(),
+      warnings: [...this.#warnings, ...this.#ranges.warnings],
     };
   }
 
@@ -304,6 +319,7 @@ export class Speaker implements Queries {
         server: this.#server,
         receiveBuffer: new Uint8Array(RECEIVE_BUFFER_OCTETS),
       },
+      clientToClient: () => this.#settings.clientToClientReflection,
       restarting: () => this.#restarting,
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
       forwardingPreserved: () =>
@@ -323,6 +339,7 @@ export class Speaker implements Queries {
 
   async #removePeer(peer: Peer, subcode: number): Promise<void> {
     this.#peers.delete(peer.session.key);
+    this.#ranges.forget(peer.session.key);
     await peer.dispose(subcode);
     this.#endOfRibReceived();
   }
@@ -358,7 +375,7 @@ export class Speaker implements Queries {
     ];
     if (report.length === 0) return report;
     for (const peer of [...this.#peers.values()].filter((candidate) => candidate.dynamic)) {
-      const range = findRange(settings.listenRanges, peer.address);
+      const range = this.#ranges.find(peer.address);
       if (!range) {
         await this.#removePeer(peer, CeaseSubcode.peerDeconfigured);
         report.push(`peer ${peer.name}: removed, no listen range covers it any more`);
@@ -371,13 +388,14 @@ export class Speaker implements Queries {
   }
 
   /** A connection from an address that is not configured: a dynamic peer when a listen range covers it. */
-  #acceptDynamic(address: Uint8Array, interfaceName: string | undefined): Peer['session'] | undefined {
-    const range = findRange(this.#settings.listenRanges, address);
+  #acceptDynamic(address: Uint8Array, interfaceName: string | undefined): Peer['session'] | 'refused' | undefined {
+    const range = this.#ranges.find(address);
     if (!range || !this.#host) return undefined;
     // It is back while its stale paths were waited for.
     const known = this.#find(formatAddress(address) + (interfaceName === undefined ? '' : `%${interfaceName}`));
     if (known?.dynamic) return known.session;
     const options = interfaceName === undefined ? range.peer : { ...range.peer, interface: interfaceName };
+    if (!this.#ranges.admit(peerKey(address, interfaceName), address)) return 'refused';
     const peer = this.#addPeer(address, options, true);
     peer.ended = () => {
       // Its stale paths are waited for (RFC 4724); then it is forgotten.
@@ -492,7 +510,8 @@ export class Speaker implements Queries {
    * those must not be waited for (RFC 4724 §4.1), they are waiting for us.
    */
   #beginDeferral(settings: Settings): void {
-    const times = settings.peers.map((peer) => peer.gracefulRestart?.restartTimeSeconds ?? 0);
+    const all = [...settings.peers, ...settings.listenRanges.map((range) => range.peer)];
+    const times = all.map((peer) => peer.gracefulRestart?.restartTimeSeconds ?? 0);
     const delayMs = Math.max(...times, 0) * 1000 || DEFAULT_DEFERRAL_MS;
     this.#pipeline.exporter.holdEndOfRib = true;
     this.#cancelDeferral = this.#clock.after(delayMs, () => this.#endDeferral());
@@ -543,19 +562,6 @@ function familyOf(prefix: Prefix): Family {
 function bare(address: string): string {
   const percent = address.indexOf('%');
   return percent < 0 ? address : address.slice(0, percent);
-}
-
-/** The listen range with the longest prefix that covers an address. */
-function findRange(ranges: readonly ListenRangeSettings[], address: Uint8Array): ListenRangeSettings | undefined {
-  let found: ListenRangeSettings | undefined;
-  let foundLength = -1;
-  for (const range of ranges) {
-    const prefix = parsePrefix(range.prefix);
-    if (!prefix || prefix.length <= foundLength || !prefixContains(prefix, address)) continue;
-    found = range;
-    foundLength = prefix.length;
-  }
-  return found;
 }
 
 const FIB_STATES = { [FibStatus.installed]: 'installed', [FibStatus.failed]: 'failed' } as const;

@@ -11,11 +11,14 @@ export interface Changes<T> {
   readonly removed: readonly T[];
 }
 
+/** `maxPeers`: of a listen range only. */
+export type OptionName = keyof PeerOptions | 'maxPeers';
+
 export interface ChangedPeer<T> {
   readonly before: T;
   readonly after: T;
   /** Names of the settings that differ, e.g. `holdTimeSeconds`. */
-  readonly keys: readonly (keyof PeerOptions)[];
+  readonly keys: readonly OptionName[];
   /** `session` = the session must be closed and opened again, `live` = it can stay. */
   readonly effect: 'live' | 'session';
 }
@@ -43,7 +46,7 @@ export function diffSettings(before: Settings, after: Settings): SettingsDiff {
     before.listenRanges,
     after.listenRanges,
     (range) => range.prefix,
-    (range) => range.peer,
+    ({ maxPeers, peer }) => ({ maxPeers, ...peer }),
   );
   const networks = diffLists(before.networks, after.networks, (network) => JSON.stringify(network));
   const listen = diffLists(before.listen, after.listen, (address) => address);
@@ -67,7 +70,7 @@ function diffPeers<T>(
   before: readonly T[],
   after: readonly T[],
   identity: (item: T) => string,
-  options: (item: T) => PeerOptions,
+  options: (item: T) => Options,
 ): Changes<T> & { readonly changed: readonly ChangedPeer<T>[] } {
   const old = new Map(before.map((item) => [identity(item), item]));
   const changed: ChangedPeer<T>[] = [];
@@ -82,9 +85,11 @@ function diffPeers<T>(
   return { ...diffLists(before, after, identity), changed };
 }
 
-function changedOptions(before: PeerOptions, after: PeerOptions): (keyof PeerOptions)[] {
-  const names = Object.keys({ ...before, ...after }) as (keyof PeerOptions | 'address')[];
-  return names.filter((name): name is keyof PeerOptions => name !== 'address' && !same(before[name], after[name]));
+type Options = PeerOptions & { readonly maxPeers?: number };
+
+function changedOptions(before: Options, after: Options): OptionName[] {
+  const names = Object.keys({ ...before, ...after }) as (OptionName | 'address')[];
+  return names.filter((name): name is OptionName => name !== 'address' && !same(before[name], after[name]));
 }
 
 /** Settings are plain values with a fixed order of keys. */
@@ -100,9 +105,9 @@ const KEY_OF: { readonly [setting: string]: string } = {
   ttlSecurityHops: 'ttlSecurity',
 };
 
-function effectOf(setting: keyof PeerOptions): Reload {
+function effectOf(setting: OptionName): Reload {
   const keys: Keys = PEER_OPTION_KEYS;
-  // Only `group` is no option of its own: a name that is shown.
+  // `group` is a name that is shown, `maxPeers` asked when somebody comes.
   return keys[KEY_OF[setting] ?? setting]?.reload ?? 'live';
 }
 
@@ -111,7 +116,7 @@ function diffGlobal(before: Settings, after: Settings): { key: string; effect: R
   const compare = (path: string, keys: Keys, name: string, a: unknown, b: unknown): void => {
     if (!same(a, b)) out.push({ key: path, effect: keys[name]!.reload });
   };
-  for (const name of ['asn', 'routerId', 'clusterId', 'port'] as const)
+  for (const name of ['asn', 'routerId', 'clusterId', 'clientToClientReflection', 'port'] as const)
     compare(name, ROOT_KEYS, name, before[name], after[name]);
   for (const section of ['fib', 'control', 'log'] as const) {
     const keys = ROOT_KEYS[section].kind.keys!;

@@ -34,11 +34,16 @@ export function resolveSettings(raw: RawConfig): Settings {
     port: raw.port ?? DEFAULTS.port,
     networks: (raw.networks ?? []).map(resolveNetwork),
     clusterId: raw.clusterId,
+    clientToClientReflection: raw.clientToClientReflection ?? true,
     peers: (raw.peers ?? []).map((peer) => {
       return { address: normalAddress(peer.address!), ...resolveOptions(withGroup(peer, raw.groups), peer.group) };
     }),
     listenRanges: (raw.listenRanges ?? []).map((range) => {
-      return { prefix: normalPrefix(range.prefix!), peer: resolveOptions(withGroup(range, raw.groups), range.group) };
+      return {
+        prefix: normalPrefix(range.prefix!),
+        maxPeers: range.maxPeers ?? DEFAULTS.maxPeers,
+        peer: resolveOptions(withGroup(range, raw.groups), range.group),
+      };
     }),
     fib: {
       enabled: fib.enabled ?? DEFAULTS.fib.enabled,

@@ -39,6 +39,7 @@ export const DEFAULTS = {
   restartTime: 120,
   multihopTtl: 255,
   addPath: { send: 'best', receive: true },
+  maxPeers: 10_000,
   fib: { enabled: true, table: 254, protocol: 186, metric: 20 },
   socket: '/run/tortie/control.sock',
   logLevel: 'info',
@@ -224,6 +225,12 @@ export const RANGE_KEYS = {
     'Whoever connects from this prefix becomes a peer; of overlapping ranges the longest holds.',
   ),
   group: key(groupName, 'live', 'none', 'Group whose keys hold where the range has none of its own.'),
+  maxPeers: key(
+    integer(1, 65000),
+    'live',
+    '10000',
+    'Most peers that may be there by this range at a time; whoever comes beyond is refused, who is there stays.',
+  ),
   ...PEER_OPTION_KEYS,
 } as const;
 
@@ -254,6 +261,12 @@ export const ROOT_KEYS = {
     'What this node originates; each entry has one of the two keys.',
   ),
   clusterId: key(dottedQuad, 'sessions', 'the router id', 'Route reflector cluster (RFC 4456).'),
+  clientToClientReflection: key(
+    boolean,
+    'live',
+    'true',
+    'Reflect routes of clients to other clients. `false` = only to non-clients and external peers, for clients that are meshed among themselves.',
+  ),
   groups: key(named(map(GROUP_KEYS)), 'live', '{}', "Settings shared by peers; a peer's own keys win."),
   peers: key(list(map(PEER_KEYS)), 'live', '[]', 'Configured peers.'),
   listenRanges: key(list(map(RANGE_KEYS)), 'live', '[]', 'Dynamic peers.'),

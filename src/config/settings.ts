@@ -14,6 +14,8 @@ export interface Settings {
   readonly networks: readonly NetworkSettings[];
   /** Dotted quad; undefined = the router id. */
   readonly clusterId: string | undefined;
+  /** RFC 4456 §6: routes of clients go to other clients. */
+  readonly clientToClientReflection: boolean;
   readonly peers: readonly PeerSettings[];
   readonly listenRanges: readonly ListenRangeSettings[];
   readonly fib: FibSettings;
@@ -66,6 +68,8 @@ export interface PeerSettings extends PeerOptions {
 /** Dynamic peers: whoever connects from this prefix. */
 export interface ListenRangeSettings {
   readonly prefix: string;
+  /** Most dynamic peers of this range at a time. */
+  readonly maxPeers: number;
   readonly peer: PeerOptions;
 }
 

@@ -82,6 +82,8 @@ export interface SummaryDto {
   attributeSets: number;
   fib: { enabled: boolean; installed: number; pending: number; failed: number };
   memoryBytes: number;
+  /** How late the daemon's loop ran timers since its start, milliseconds. */
+  loopDelayMs: { p50: number; p99: number; p999: number; max: number } | null;
   warnings: string[];
 }
 

@@ -8,6 +8,8 @@ export interface GroupParameters {
   readonly external: boolean;
   /** The members are our route reflector clients. */
   readonly client: boolean;
+  /** Clients only: they hear of other clients' routes. */
+  readonly clientToClient: boolean;
   /** Export policy: false = nothing goes out (RFC 8212 until a policy is named). */
   readonly accept: boolean;
   readonly fourOctetAs: boolean;
@@ -22,13 +24,14 @@ export interface GroupParameters {
 }
 
 export function groupKey(parameters: GroupParameters): string {
-  const { family, external, client, accept, fourOctetAs, extendedNextHop } = parameters;
+  const { family, external, client, clientToClient, accept, fourOctetAs, extendedNextHop } = parameters;
   const { addPathLimit, maxMessageLength, nextHopSelf } = parameters;
   const nextHop = parameters.nextHop ? Array.from(parameters.nextHop).join('.') : '-';
   return [
     family,
     external,
     client,
+    clientToClient,
     accept,
     fourOctetAs,
     extendedNextHop,

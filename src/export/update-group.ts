@@ -35,13 +35,13 @@ export class UpdateGroup {
     this.key = key;
     this.parameters = parameters;
     this.rib = rib;
-    const { external, client, accept } = parameters;
+    const { external, client, clientToClient, accept } = parameters;
     this.sent = parameters.addPathLimit > 0 ? new SentPaths() : undefined;
     if (accept) {
       this.acceptsKind[SourceKind.local] = 1;
       this.acceptsKind[SourceKind.external] = 1;
       // RFC 4271 §9.2 and RFC 4456 §6: from internal peers to internal peers only by reflection.
-      this.acceptsKind[SourceKind.client] = 1;
+      this.acceptsKind[SourceKind.client] = clientToClient || !client ? 1 : 0;
       this.acceptsKind[SourceKind.nonClient] = external || client ? 1 : 0;
     }
     this.refusedFlags = AttributeFlag.noAdvertise | (external ? AttributeFlag.noExport : 0);

@@ -36,9 +36,13 @@ export interface SessionServerOptions {
   readonly listen: readonly string[];
   /** 0 = any free port (tests). */
   readonly port: number;
-  /** A session for an address that is not registered, registered or not; undefined = refuse. */
+  /**
+   * A session for an address that is not registered, registered or not; undefined = nobody, 'refused' = its owner has
+   * said why it may not come.
+   */
   readonly onUnknown?:
-    ((address: AddressBytes, interfaceName: string | undefined) => AcceptingSession | undefined) | undefined;
+    | ((address: AddressBytes, interfaceName: string | undefined) => AcceptingSession | 'refused' | undefined)
+    | undefined;
 }
 
 export interface SessionServerDeps {
@@ -189,14 +193,14 @@ export class SessionServer {
       this.#sessions.get(peerKey(address, interfaceName)) ??
       this.#sessions.get(peerKey(address, undefined)) ??
       this.#dynamic(address, interfaceName);
-    if (!session || this.#keyless.has(session.key)) {
-      this.#refuse(socket, text);
+    if (!session || session === 'refused' || this.#keyless.has(session.key)) {
+      this.#refuse(socket, text, session === 'refused');
       return;
     }
     session.accept(socket, listenerFamily);
   }
 
-  #dynamic(address: AddressBytes, interfaceName: string | undefined): AcceptingSession | undefined {
+  #dynamic(address: AddressBytes, interfaceName: string | undefined): AcceptingSession | 'refused' | undefined {
     if (!this.#options.onUnknown) return undefined;
     if (this.#pendingDynamic.size >= MAX_PENDING_DYNAMIC) {
       for (const pending of this.#pendingDynamic) {
@@ -205,16 +209,16 @@ export class SessionServer {
       if (this.#pendingDynamic.size >= MAX_PENDING_DYNAMIC) return undefined;
     }
     const session = this.#options.onUnknown(address, interfaceName);
-    if (!session) return undefined;
+    if (!session || session === 'refused') return session;
     this.#pendingDynamic.add(session);
     this.register(session);
     if (session.stopped) session.start();
     return session;
   }
 
-  #refuse(socket: net.Socket, address: string): void {
+  #refuse(socket: net.Socket, address: string, logged: boolean): void {
     this.refusedConnections++;
-    this.#refusedSinceLog++;
+    if (!logged) this.#refusedSinceLog++;
     // RFC 4486 §4: say so, then go; no memory is kept for strangers.
     const rejected = {
       code: NotificationCode.cease,
@@ -223,7 +227,7 @@ export class SessionServer {
     };
     socket.end(encodeNotification(rejected), () => socket.destroy());
     const nowMs = this.#clock.nowMs();
-    if (nowMs - this.#lastRefusalLogMs < REFUSAL_LOG_INTERVAL_MS) return;
+    if (logged || nowMs - this.#lastRefusalLogMs < REFUSAL_LOG_INTERVAL_MS) return;
     this.#log.warn(
       { address, refused: this.#refusedSinceLog },
       'connection refused: no peer is configured for the address',

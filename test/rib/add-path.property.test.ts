@@ -118,6 +118,7 @@ function world() {
       familyIndex: 0,
       external: true,
       client: false,
+      clientToClient: true,
       accept: true,
       fourOctetAs: true,
       extendedNextHop: false,

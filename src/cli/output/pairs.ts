@@ -53,6 +53,11 @@ export function summaryPairs(summary: SummaryDto): Pair[] {
     ['Kernel', fib.enabled ? `${fib.installed} installed, ${fib.pending} pending, ${fib.failed} failed` : 'off'],
     ['Memory', formatBytes(summary.memoryBytes)],
   );
+  const delay = summary.loopDelayMs;
+  if (delay) {
+    const { p50, p99, p999, max } = delay;
+    pairs.push(['Loop delay', `p50 ${p50} ms, p99 ${p99} ms, p99.9 ${p999} ms, max ${max} ms`]);
+  }
   for (const warning of summary.warnings) pairs.push(['Warning', warning]);
   return pairs;
 }
