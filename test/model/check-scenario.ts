@@ -1,6 +1,6 @@
 /** Plays a scenario to a RIB and compares what is seen with what the scenario expects. */
 import type { Test } from 'tap';
-import type { Scenario } from './scenarios.js';
+import type { Scenario } from './scenario-kit.js';
 import type { RibUnderTest } from './operations.js';
 
 export function checkScenario(t: Test, scenario: Scenario, rib: RibUnderTest): void {

@@ -5,7 +5,7 @@ import type { Path, PathAttributes, Peer } from './attributes.js';
 import { asPathLength } from './attributes.js';
 import { decide, type Surroundings } from './decision.js';
 import { prepended } from './export.js';
-import { PEERS, sequence } from './scenarios.js';
+import { PEERS, sequence } from './scenario-kit.js';
 
 const speaker: Surroundings = {
   asn: 64512,

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { PathAttributes } from './attributes.js';
 import { Model } from './model.js';
-import { PEERS, SPEAKER } from './scenarios.js';
+import { PEERS, SPEAKER } from './scenario-kit.js';
 
 const attributes: PathAttributes = { origin: 0, asPath: [], nextHop: '10.0.0.1' };
 

@@ -2,7 +2,8 @@
 import t from 'tap';
 import { checkScenario } from './check-scenario.js';
 import { ModelUnderTest } from './operations.js';
-import { SCENARIOS, SPEAKER } from './scenarios.js';
+import { SPEAKER } from './scenario-kit.js';
+import { SCENARIOS } from './scenarios.js';
 
 for (const scenario of SCENARIOS) {
   t.test(`${scenario.name} (${scenario.rfc})`, (t) => {

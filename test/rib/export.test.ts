@@ -5,7 +5,7 @@
 import t from 'tap';
 import type { PathAttributes, Peer } from '../model/attributes.js';
 import type { Operation } from '../model/operations.js';
-import { PEERS, sequence, SPEAKER } from '../model/scenarios.js';
+import { PEERS, sequence, SPEAKER } from '../model/scenario-kit.js';
 import { PLAIN_MANNER, RibHarness } from './fixtures/harness.js';
 import type { Manner } from './fixtures/wire.js';
 

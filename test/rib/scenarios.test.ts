@@ -1,7 +1,8 @@
 /** The real pipeline against the hand-made scenarios, each one clause of an RFC. */
 import t from 'tap';
 import { checkScenario } from '../model/check-scenario.js';
-import { SCENARIOS, SPEAKER } from '../model/scenarios.js';
+import { SPEAKER } from '../model/scenario-kit.js';
+import { SCENARIOS } from '../model/scenarios.js';
 import { RibHarness } from './fixtures/harness.js';
 
 for (const scenario of SCENARIOS) {
