@@ -1,0 +1,123 @@
+/**
+ * Where a run takes place. Normally two network namespaces joined by a veth pair, which only root can make. For the smoke
+ * test without root: loopback addresses, and a port of our own.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { Namespaces } from '../interop/fixtures/namespace.js';
+import { run } from '../interop/fixtures/process.js';
+import type { Session } from './load/plan.js';
+import type { Scenario } from './scenarios.js';
+
+const SPEAKER_ASN = 65_000;
+/** External sessions have this AS number and those after it. */
+const FIRST_ASN = 100_000;
+const FIRST_IDENTIFIER = 0x0a610101; // 10.97.1.1
+const NETWORK_LENGTH = 16;
+
+/** Both ends, ready for processes. */
+export interface Line {
+  readonly speaker: { readonly address: string; readonly port: number; readonly asn: number };
+  readonly sessions: readonly Session[];
+  /** Command lines for a process at the speaker's and at the generator's end. */
+  ours(...command: string[]): string[];
+  theirs(...command: string[]): string[];
+  /** Shell commands, each followed by `&&`, before the speaker's own. */
+  readonly preparation: string;
+}
+
+export interface Place {
+  open(scenario: Scenario): Promise<Line>;
+  /** Removes what `open` made. */
+  close(): void;
+}
+
+export class NamespacePlace implements Place {
+  readonly #namespaces = new Namespaces('tb');
+
+  async open(scenario: Scenario): Promise<Line> {
+    const { ours, theirs } = await this.#namespaces.createLane();
+    const sessions = sessionsOf(scenario, '10.97');
+    const speaker = { address: '10.97.0.1', port: 179, asn: SPEAKER_ASN };
+    await ours.addAddress(speaker.address, NETWORK_LENGTH);
+    const lines = sessions.map(({ address }) => `addr add ${address}/${NETWORK_LENGTH} dev eth0`).join('\n');
+    await theirs.run('sh', '-c', `ip -batch - <<'END'\n${lines}\nEND`);
+    // Hundreds of neighbours on one link are more than the kernel keeps by default.
+    const thresholds = ['gc_thresh2=4096', 'gc_thresh3=8192'].map((text) => `net.ipv4.neigh.default.${text}`);
+    await ours.run('sh', '-c', `sysctl -qw ${thresholds.join(' ')} 2>/dev/null || true`);
+    return {
+      speaker,
+      sessions,
+      ours: (...command) => ours.command(...command),
+      theirs: (...command) => theirs.command(...command),
+      preparation: 'mount -t tmpfs none /run && cd / && ',
+    };
+  }
+
+  close(): void {
+    this.#namespaces.close();
+  }
+
+  /** Whether namespaces can be made at all; rejects with what `ip` said. */
+  async probe(): Promise<void> {
+    try {
+      await this.#namespaces.createLane();
+    } finally {
+      this.close();
+    }
+  }
+}
+
+/** For Tortie alone, and without the kernel. */
+export class LoopbackPlace implements Place {
+  async open(scenario: Scenario): Promise<Line> {
+    const address = '127.97.0.1';
+    const server = createServer().listen(0, address);
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, 'close');
+    return {
+      speaker: { address, port, asn: SPEAKER_ASN },
+      sessions: sessionsOf(scenario, '127.97'),
+      ours: (...command) => command,
+      theirs: (...command) => command,
+      preparation: '',
+    };
+  }
+
+  close(): void {}
+}
+
+function sessionsOf({ senders, receivers, reflector }: Scenario, network: string): Session[] {
+  return Array.from({ length: senders + receivers }, (_, i) => {
+    const identifier = FIRST_IDENTIFIER + i;
+    return {
+      address: `${network}.${(identifier >>> 8) & 255}.${identifier & 255}`,
+      asn: reflector ? SPEAKER_ASN : FIRST_ASN + i,
+      identifier,
+    };
+  });
+}
+
+/** Why no bench is possible here, and what to do; undefined when it is. */
+export async function whyNot(place: NamespacePlace): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) {
+    return 'The bench makes network namespaces, which only root may: run it as root (sudo npm run bench).';
+  }
+  try {
+    await run('ip', ['-V']);
+  } catch {
+    return 'There is no program `ip` in PATH: install iproute2 (on Debian and Ubuntu: apt install iproute2).';
+  }
+  try {
+    await place.probe();
+    return undefined;
+  } catch (error) {
+    return (
+      `This machine does not permit network namespaces with veth pairs:\n${(error as Error).message.trim()}\n` +
+      'In a container, start it with --privileged or with the capabilities SYS_ADMIN and NET_ADMIN.'
+    );
+  }
+}
