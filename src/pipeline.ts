@@ -12,7 +12,7 @@
 import { Exporter } from './export/exporter.js';
 import { FibFeed } from './fib/fib-feed.js';
 import type { FibPort } from './fib/port.js';
-import { ChangeBatch } from './rib/change-batch.js';
+import { BATCH_PREFIXES, ChangeBatch } from './rib/change-batch.js';
 import type { Identity } from './rib/columns/attribute-pool.js';
 import type { FamilyRib } from './rib/family-rib.js';
 import { Rib } from './rib/rib.js';
@@ -22,6 +22,9 @@ import type { Family } from 'bgp-parse';
 
 /** Longest turn, milliseconds: keepalives and BFD hints wait no longer than this and one batch. */
 const TURN_MS = 8;
+
+/** Dirty prefixes from which on input waits for a turn: two batches. */
+const DIRTY_LIMIT = 2 * BATCH_PREFIXES;
 
 /** Reads each batch after the stages have; must be quick. */
 export type ChangeObserver = (rib: FamilyRib, batch: ChangeBatch) => void;
@@ -74,6 +77,16 @@ export class Pipeline {
       this.#scheduled = false;
       if (!this.#stopped) this.turn();
     });
+  }
+
+  /**
+   * Called after each UPDATE: many sockets, or one with much to read, may fill a whole loop iteration with input. Then a
+   * turn runs in between, so that what is waiting stays bounded and receivers have something to do meanwhile.
+   */
+  relieve(): void {
+    const [v4, v6] = this.rib.families;
+    if (v4.dirty.size + v6.dirty.size >= DIRTY_LIMIT && !this.#stopped) this.turn();
+    else this.schedule();
   }
 
   /** Seconds since the start: what `changedAt` of a path counts. */

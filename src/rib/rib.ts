@@ -20,6 +20,9 @@ import type { NextHopTracker } from './next-hops.js';
 import { RibPeers } from './rib-peers.js';
 import type { RibPeer, RibSession } from './rib-peers.js';
 
+/** An empty table that had more prefixes than this gives its memory back. */
+const LARGE_TABLE = 65_536;
+
 export interface RibOptions {
   readonly identity: Identity;
   /** Resolves next hops through the kernel; without one every next hop is taken as resolvable. */
@@ -247,10 +250,12 @@ export class Rib {
       this.#collectAt[1] = v6.dirty.pushed;
     }
     for (const rib of this.families) {
-      const empty = rib.prefixes.size - rib.occupied;
-      if (empty > 16384 && empty > rib.occupied && rib.dirty.size === 0) {
-        rib.prefixes.reclaim((id) => held(rib, id));
-      }
+      const { prefixes, paths } = rib;
+      if (rib.dirty.size > 0) continue;
+      const empty = prefixes.size - rib.occupied;
+      const gone = rib.occupied === 0 && empty > LARGE_TABLE;
+      if (gone || (prefixes.isCrowded && empty > rib.occupied)) prefixes.reclaim((id) => held(rib, id));
+      if (gone) paths.startOver();
     }
   }
 

@@ -14,6 +14,8 @@ export const PathFlag = {
   ranked: 2,
 } as const;
 
+const INITIAL_CAPACITY = 1024;
+
 export class PathTable {
   peer: Uint16Array;
   attribute: Int32Array;
@@ -28,7 +30,7 @@ export class PathTable {
   #firstFree = 0;
 
   constructor() {
-    const capacity = 1024;
+    const capacity = INITIAL_CAPACITY;
     this.peer = new Uint16Array(capacity);
     this.attribute = new Int32Array(capacity);
     this.next = new Int32Array(capacity);
@@ -54,6 +56,20 @@ export class PathTable {
     this.attribute[path] = 0;
     this.next[path] = this.#firstFree;
     this.#firstFree = path;
+  }
+
+  /** Gives the memory of a large table back once no path is left. */
+  startOver(): void {
+    if (this.count > 0) return;
+    const capacity = INITIAL_CAPACITY;
+    this.peer = new Uint16Array(capacity);
+    this.attribute = new Int32Array(capacity);
+    this.next = new Int32Array(capacity);
+    this.flags = new Uint8Array(capacity);
+    this.changedAt = new Uint32Array(capacity);
+    if (this.pathId) this.pathId = new Uint32Array(capacity);
+    this.#end = 1;
+    this.#firstFree = 0;
   }
 
   usePathIds(): void {

@@ -20,6 +20,8 @@ export const PrefixFlag = {
   inFib: 4,
 } as const;
 
+const INITIAL_CAPACITY = 1024;
+
 export class PrefixTable {
   /** 32-bit words per address: 1 or 4. */
   readonly words: 1 | 4;
@@ -51,7 +53,7 @@ export class PrefixTable {
     this.words = words;
     this.maxLength = words === 1 ? 32 : 128;
     this.#seed = seed | 0;
-    const capacity = 1024;
+    const capacity = INITIAL_CAPACITY;
     this.address = new Uint32Array(capacity * words);
     this.length = new Uint8Array(capacity);
     this.firstPath = new Int32Array(capacity);
@@ -145,16 +147,37 @@ export class PrefixTable {
       this.#free[this.#freeCount++] = id;
       freed++;
     }
-    if (freed > 0) {
-      this.size -= freed;
-      this.#rehash(this.#slots.length);
-    }
+    this.size -= freed;
+    if (this.size === 0) this.#startOver();
+    else if (freed > 0) this.#rehash(this.#slots.length);
     return freed;
+  }
+
+  /** Few more prefixes and the hash grows: the moment to `reclaim` instead, if many are empty. */
+  get isCrowded(): boolean {
+    return this.size * 8 > this.#slots.length * 4.5;
   }
 
   /** True for ids on the free list. */
   isFree(id: number): boolean {
     return this.length[id] === 255;
+  }
+
+  /** Nothing is left: the memory of a large table goes back to the system. */
+  #startOver(): void {
+    const capacity = INITIAL_CAPACITY;
+    this.address = new Uint32Array(capacity * this.words);
+    this.length = new Uint8Array(capacity);
+    this.firstPath = new Int32Array(capacity);
+    this.bestAttribute = new Int32Array(capacity);
+    this.bestPeer = new Uint16Array(capacity);
+    this.reason = new Uint8Array(capacity);
+    this.flags = new Uint8Array(capacity);
+    this.#slots = new Int32Array(capacity * 2);
+    this.#mask = capacity * 2 - 1;
+    this.#free = new Int32Array(0);
+    this.#freeCount = 0;
+    this.end = 1;
   }
 
   #take(): number {
