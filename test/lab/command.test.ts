@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeNetwork } from '../../src/lab/leftovers.js';
 import { parseLabArguments, USAGE } from '../../src/lab/options.js';
-import { cannotRunLab, tracesOf } from './lab-fixture.js';
+import { cannotRunLab, skipUnless, tracesOf } from './lab-fixture.js';
 
 const BGPCTL = fileURLToPath(new URL('../../src/bgpctl.js', import.meta.url));
 const skip = cannotRunLab();
@@ -135,7 +135,7 @@ t.test('a killed lab is cleaned up by name', { skip }, async (t) => {
 });
 
 t.test('where it cannot run it says what is missing', async (t) => {
-  await t.test('no ip', { skip: process.getuid?.() === 0 ? false : 'needs root' }, async (t) => {
+  await t.test('no ip', { skip: skipUnless(process.getuid?.() === 0, 'needs root') }, async (t) => {
     const empty = await mkdtemp(join(tmpdir(), `tortie-test-${process.pid}-`));
     t.teardown(() => rm(empty, { recursive: true, force: true }));
     const { code, stderr } = await lab([], { env: { ...process.env, PATH: empty } }).ended;
@@ -148,7 +148,7 @@ t.test('where it cannot run it says what is missing', async (t) => {
     const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' });
     t.match(stdout, /CannotRunError .*as root/);
   });
-  const noSetpriv = spawnSync('setpriv', ['--version']).error ? 'needs setpriv (util-linux)' : false;
+  const noSetpriv = skipUnless(!spawnSync('setpriv', ['--version']).error, 'needs setpriv (util-linux)');
   for (const capability of ['sys_admin', 'net_admin']) {
     await t.test(`no namespaces: without ${capability}`, { skip: skip || noSetpriv }, async (t) => {
       const running = lab(['two-hosts'], { wrapper: ['setpriv', '--bounding-set', `-${capability}`] });

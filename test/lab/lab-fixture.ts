@@ -5,18 +5,27 @@ import { tmpdir } from 'node:os';
 import type { PeerDto } from '../../src/control/dto.js';
 import { Network, type Segment } from '../../src/lab/network.js';
 import type { LabNode } from '../../src/lab/node.js';
+import { scenario, type Transport } from '../../src/lab/scenarios.js';
+import { addSite, untilRouted, type Site } from '../../src/lab/site.js';
+
+const ROUTES_TIMEOUT_MS = 20_000;
 
 // tap would load its process tracer into every daemon and program of the lab; they run here as they do in production.
 delete process.env['NODE_OPTIONS'];
 
 /** For tap's `skip`: the reason why network namespaces cannot be used here, false when they can. */
 export function cannotRunLab(): string | false {
-  if (process.env['TORTIE_NO_SKIP'] === '1') return false;
-  if (process.getuid?.() !== 0) return 'needs root';
-  if (spawnSync('ip', ['-V']).error) return 'needs ip (iproute2)';
-  // A mount namespace of one's own takes the same permission, and leaves nothing behind.
-  if (spawnSync('unshare', ['--net', 'true']).status !== 0) return 'needs permission to make network namespaces';
-  return false;
+  // The first that is missing; a namespace of its own, which `unshare` makes, leaves nothing behind.
+  return (
+    skipUnless(process.getuid?.() === 0, 'needs root') ||
+    skipUnless(!spawnSync('ip', ['-V']).error, 'needs ip (iproute2)') ||
+    skipUnless(spawnSync('unshare', ['--net', 'true']).status === 0, 'needs permission to make network namespaces')
+  );
+}
+
+/** For tap's `skip`: `reason` where `here` is false, unless nothing may be skipped. */
+export function skipUnless(here: boolean, reason: string): string | false {
+  return here || process.env['TORTIE_NO_SKIP'] === '1' ? false : reason;
 }
 
 interface Test {
@@ -59,4 +68,32 @@ export async function untilEstablished(node: LabNode, address: string, timeoutMs
 
 export function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`;
+}
+
+export interface Pair {
+  readonly network: Network;
+  readonly segment: { readonly namespace: string };
+  readonly one: Site;
+  readonly two: Site;
+}
+
+/** Both hosts running, with each other's routes. `peerKeys` are added to the peer's configuration on both. */
+export async function twoHosts(
+  t: Test,
+  options: { transport?: Transport; versions?: readonly (4 | 6)[]; peerKeys?: object; keys?: object } = {},
+): Promise<Pair> {
+  const { transport = 4, versions = [4], peerKeys = {}, keys = {} } = options;
+  const { network, segment, watch } = await testNetwork(t);
+  const plan = scenario('two-hosts', transport);
+  const [one, two] = (await Promise.all(
+    plan.hosts.map(async (site) => {
+      const peers = (site.config['peers'] as object[]).map((peer) => ({ ...peer, ...peerKeys }));
+      const built = await addSite(network, segment, site, { versions, config: { ...site.config, ...keys, peers } });
+      watch.push(built.node);
+      return built;
+    }),
+  )) as [Site, Site];
+  await Promise.all([one.node.start(), two.node.start()]);
+  await untilRouted(plan, [one, two], versions, ROUTES_TIMEOUT_MS);
+  return { network, segment, one, two };
 }
