@@ -39,6 +39,7 @@ import type { Cancel, Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
 import { deriveRouterId, readNodeAddresses } from './support/node-addresses.js';
 import { packageVersion } from './support/version.js';
+import { warmUp } from './warm-up.js';
 
 export interface SpeakerDependencies {
   readonly clock: Clock;
@@ -81,6 +82,7 @@ export class Speaker implements Queries {
   #restarting = true;
   #cancelDeferral: Cancel | undefined;
   #cancelQuiet: Cancel | undefined;
+  #cancelWarmUp: Cancel | undefined;
   /** Kernel routes of a previous run were found at the start. */
   #adopted = false;
   readonly #listeners = new Set<MonitorListener>();
@@ -135,6 +137,7 @@ export class Speaker implements Queries {
       await this.#close(CeaseSubcode.administrativeShutdown, true);
       throw error;
     }
+    this.#cancelWarmUp = warmUp(this.#clock, () => this.#pipeline.rib.hasWork);
   }
 
   /** Takes new settings and touches only what differs. Rejects, changing nothing, when they cannot be applied. */
@@ -187,6 +190,7 @@ export class Speaker implements Queries {
   async #close(subcode: number, keepRoutes: boolean): Promise<void> {
     this.#cancelDeferral?.();
     this.#cancelQuiet?.();
+    this.#cancelWarmUp?.();
     this.#pipeline?.stop();
     await Promise.all([
       ...[...this.#peers.values()].map((peer) => peer.session.stop(subcode)),
