@@ -14,7 +14,7 @@ import type { PeerSessionDeps } from './session/peer-session.js';
 import type { DownReason, Negotiated, SessionListener } from './session/types.js';
 import type { Cancel, Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
-import { ownNextHops, readNodeAddresses } from './support/node-addresses.js';
+import { ownNextHops } from './support/node-addresses.js';
 import type { NodeAddress } from './support/node-addresses.js';
 
 /** What is still stale this long after the peer came back goes, End-of-RIB or not. */
@@ -34,6 +34,8 @@ export interface PeerHost {
   restarting(): boolean;
   /** Families whose kernel routes have survived our restart. */
   forwardingPreserved(): readonly Family[];
+  /** This node's addresses, at most a second old. */
+  nodeAddresses(): readonly NodeAddress[];
   /** The session has come up or gone down: observers want to know. */
   peerChanged(peer: Peer): void;
 }
@@ -162,7 +164,7 @@ export class Peer implements SessionListener {
   established(negotiated: Negotiated): void {
     this.negotiated = negotiated;
     const { pipeline, log } = this.#host;
-    const addresses = readNodeAddresses();
+    const addresses = this.#host.nodeAddresses();
     const session = this.#ribSession(negotiated, addresses);
     const before = this.ribPeer?.session;
     if (this.ribPeer && before?.external !== session.external) {

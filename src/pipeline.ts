@@ -73,11 +73,13 @@ export class Pipeline {
   schedule(): void {
     if (this.#scheduled || this.#stopped) return;
     this.#scheduled = true;
-    this.#clock.soon(() => {
-      this.#scheduled = false;
-      if (!this.#stopped) this.turn();
-    });
+    this.#clock.soon(this.#runTurn);
   }
+
+  readonly #runTurn = (): void => {
+    this.#scheduled = false;
+    if (!this.#stopped) this.turn();
+  };
 
   /**
    * Called after each UPDATE: many sockets, or one with much to read, may fill a whole loop iteration with input. Then a

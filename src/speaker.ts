@@ -38,6 +38,7 @@ import { SpeakerViews } from './speaker-views.js';
 import type { Cancel, Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
 import { deriveRouterId, readNodeAddresses } from './support/node-addresses.js';
+import type { NodeAddress } from './support/node-addresses.js';
 import { packageVersion } from './support/version.js';
 import { warmUp } from './warm-up.js';
 
@@ -57,6 +58,7 @@ export type ApplyReport = readonly string[];
 const RECEIVE_BUFFER_OCTETS = 256 * 1024;
 /** RFC 4724 §4.1: how long a restarted speaker waits for End-of-RIB of its peers before it says its own. */
 const DEFAULT_DEFERRAL_MS = 120_000;
+const NODE_ADDRESSES_MS = 1000;
 /** A restarted reflector takes its dynamic peers for complete when none has come for this long. */
 const DYNAMIC_PEERS_QUIET_MS = 10_000;
 
@@ -82,10 +84,13 @@ export class Speaker implements Queries {
   #restarting = true;
   #cancelDeferral: Cancel | undefined;
   #cancelQuiet: Cancel | undefined;
+  #deferralCheckIsDue = false;
   #cancelWarmUp: Cancel | undefined;
   /** Kernel routes of a previous run were found at the start. */
   #adopted = false;
   readonly #listeners = new Set<MonitorListener>();
+  #nodeAddresses: readonly NodeAddress[] = [];
+  #nodeAddressesAtMs = -Infinity;
   readonly #warnings: string[] = [];
 
   constructor(settings: Settings, dependencies: SpeakerDependencies) {
@@ -328,6 +333,7 @@ export class Speaker implements Queries {
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
       forwardingPreserved: () =>
         this.#restarting && (this.#adopted || !settings.fib.enabled) ? (['ipv4-unicast', 'ipv6-unicast'] as const) : [],
+      nodeAddresses: () => this.#readNodeAddresses(),
       peerChanged: (peer) => {
         this.#monitor.peerChanged(peer);
         this.#endOfRibReceived();
@@ -455,6 +461,7 @@ export class Speaker implements Queries {
     return {
       kernelChanged: (state) => {
         this.#kernel = state;
+        this.#nodeAddressesAtMs = -Infinity;
         if (this.#pipeline) this.#followNetworks();
       },
       nextHopsChanged: (changes) => {
@@ -470,6 +477,16 @@ export class Speaker implements Queries {
         this.#log.error({ err: error }, `kernel side: ${error.message}`);
       },
     };
+  }
+
+  /** Reading them takes the kernel 0.1 ms: too much for each of a thousand sessions that come up at once. */
+  #readNodeAddresses(): readonly NodeAddress[] {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#nodeAddressesAtMs > NODE_ADDRESSES_MS) {
+      this.#nodeAddresses = readNodeAddresses();
+      this.#nodeAddressesAtMs = nowMs;
+    }
+    return this.#nodeAddresses;
   }
 
   /** Originates what the settings and the kernel say now; takes back what they no longer say. */
@@ -525,7 +542,13 @@ export class Speaker implements Queries {
   #endOfRibReceived(): void {
     if (!this.#restarting) return;
     if (this.#settings.listenRanges.length === 0) {
-      this.#endDeferralIfComplete();
+      // Once for all peers that have come up together.
+      if (this.#deferralCheckIsDue) return;
+      this.#deferralCheckIsDue = true;
+      this.#clock.soon(() => {
+        this.#deferralCheckIsDue = false;
+        if (this.#restarting) this.#endDeferralIfComplete();
+      });
       return;
     }
     // Dynamic peers are not known beforehand: the wait ends when for a while nobody has come and all have said theirs.
