@@ -4,12 +4,10 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { removeNetwork } from '../../src/lab/leftovers.js';
 import { parseLabArguments, USAGE } from '../../src/lab/options.js';
-import { cannotRunLab, skipUnless, tracesOf } from './lab-fixture.js';
+import { BGPCTL, cannotRunLab, skipUnless, tracesOf } from './lab-fixture.js';
 
-const BGPCTL = fileURLToPath(new URL('../../src/bgpctl.js', import.meta.url));
 const skip = cannotRunLab();
 
 interface Running {
