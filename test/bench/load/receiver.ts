@@ -9,6 +9,7 @@ import { LARGE_COMMUNITIES, MARK, winnerOf } from './tag.js';
 import type { Prefixes } from './prefixes.js';
 
 const OTHER = 254;
+const MARK_SIGNED = MARK | 0;
 
 export class Receiver {
   /** Distinct prefixes held now, and how many of them in the generation looked for. */
@@ -81,9 +82,9 @@ export class Receiver {
       const long = (bytes[at]! & 0x10) !== 0;
       const length = long ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!;
       const value = at + (long ? 4 : 3);
-      if (bytes[at + 1] === LARGE_COMMUNITIES && length === 12 && readU32(bytes, value) === MARK) {
-        first = readU32(bytes, value + 4);
-        word = readU32(bytes, value + 8);
+      if (bytes[at + 1] === LARGE_COMMUNITIES && length === 12 && readI32(bytes, value) === MARK_SIGNED) {
+        first = readI32(bytes, value + 4);
+        word = readI32(bytes, value + 8);
       }
       at = value + length;
     }
@@ -157,6 +158,7 @@ export class Receiver {
   }
 }
 
-function readU32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+/** Signed: an unsigned one may not fit V8's small integers, and would be allocated. */
+function readI32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
