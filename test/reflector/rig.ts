@@ -15,7 +15,7 @@ import type { Saying } from './say.js';
 
 const ASN = 64512;
 /** Generous, for machines that do several things at once: a test that passes never waits so long. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 25_000;
 
 /** Resolves when the condition holds; asks again every few milliseconds. */
 export async function until(condition: () => boolean, what: string | (() => string)): Promise<void> {
