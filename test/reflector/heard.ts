@@ -83,7 +83,7 @@ export class Heard {
       if (end > attributesEnd) throw new Error(`attribute ${code} reaches beyond the others`);
       at = end;
       let value = body.subarray(start, end);
-      if (code === 3) nextHop = formatAddress(value.slice());
+      if (code === 3) nextHop = formatAddress(Uint8Array.from(value));
       if (code === 15) {
         const octets = value[1] === 1 ? 4 : 16;
         if (value.length === 3) mpEnd = `eor ${value[1]}`;
@@ -92,7 +92,7 @@ export class Heard {
       }
       if (code === 14) {
         const length = value[3]!;
-        nextHop = formatAddress(value.slice(4, 4 + length));
+        nextHop = formatAddress(Uint8Array.from(value.subarray(4, 4 + length)));
         reached = prefixes(value, 5 + length, value.length, value[1] === 1 ? 4 : 16);
         value = value.subarray(4, 4 + length);
       }
@@ -122,7 +122,8 @@ function prefixes(bytes: Uint8Array, start: number, end: number, octets: number)
   for (let at = start; at < end;) {
     const length = bytes[at]!;
     const used = (length + 7) >> 3;
-    if (length > octets * 8 || at + 1 + used > end) throw new Error(`prefix of length ${length} is cut off`);
+    if (length > octets * 8 || at + 1 + used > end)
+      throw new Error(`prefix of length ${length} at ${at} is cut off: ${Buffer.from(bytes).toString('hex')}`);
     const address = new Uint8Array(octets);
     address.set(bytes.subarray(at + 1, at + 1 + used));
     out.push(`${formatAddress(address)}/${length}`);
