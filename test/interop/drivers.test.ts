@@ -11,7 +11,7 @@ import type { Driver } from './fixtures/driver.js';
 import { Exabgp } from './fixtures/exabgp.js';
 import { Frr } from './fixtures/frr.js';
 import { Gobgp } from './fixtures/gobgp.js';
-import { exchangeScenarios, lifecycleScenarios } from './fixtures/matrix.js';
+import { everyScenario } from './fixtures/matrix.js';
 import { Namespaces } from './fixtures/namespace.js';
 import { Openbgpd } from './fixtures/openbgpd.js';
 import { Pair } from './fixtures/pair.js';
@@ -37,7 +37,7 @@ if (!skipWithout(t, 'drivers against BIRD', ...drivers.map((create) => create())
   t.jobs = 2;
   for (const theirs of drivers) {
     void t.test(`${theirs().name} against BIRD`, async (sub) => {
-      const scenarios = [...exchangeScenarios(), ...lifecycleScenarios()].filter(({ name }) => chosen.includes(name));
+      const scenarios = everyScenario().filter(({ name }) => chosen.includes(name));
       sub.equal(scenarios.length, chosen.length);
       await runSuite(sub, { ours: () => new Bird(), theirs, scenarios, lanes: 4 });
     });
