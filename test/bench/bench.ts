@@ -3,12 +3,15 @@
  *
  *   npm run bench -- [--scenarios S1,S4] [--repeat 3] [--scale 1] [--against bird,frr,gobgp,openbgpd]
  *                    [--out FILE] [--write-docs] [--nice=-12] [--from FILE] [--without-tortie]
+ *                    [--profile FOLDER]
  *
  * Prints one line per run and a table at the end. `--out` appends raw JSON lines; `--from` reads such a file instead of
- * running anything. `--write-docs` writes docs/benchmarks.md. Exit code 1 when a run failed, 2 when none is possible.
+ * running anything. `--profile` keeps CPU profiles of Tortie there. `--write-docs` writes docs/benchmarks.md. Exit code 1
+ * when a run of Tortie failed, 2 when none is possible.
  */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine, page, tables, type Machine } from './report.js';
 import { NamespacePlace, whyNot } from './place.js';
@@ -46,6 +49,7 @@ async function main(): Promise<number> {
       out: { type: 'string' },
       from: { type: 'string' },
       nice: { type: 'string', default: '0' },
+      profile: { type: 'string' },
       'write-docs': { type: 'boolean', default: false },
     },
   });
@@ -66,6 +70,7 @@ async function measure(values: {
   nice: string;
   'without-tortie': boolean;
   out?: string | undefined;
+  profile?: string | undefined;
 }): Promise<Recorded> {
   const scale = numberOf('--scale', values.scale, 0.0001, 1);
   const repeat = numberOf('--repeat', values.repeat, 1, 1000);
@@ -99,6 +104,7 @@ async function measure(values: {
     settleMs: smoke ? 200 : 2000,
     timeoutMs: smoke ? 20_000 : 120_000,
     quietMs: smoke ? 0 : 6000,
+    profileFolder: values.profile && resolve(values.profile),
   };
   const results: RunResult[] = [];
   for (const name of names) {

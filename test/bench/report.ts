@@ -155,6 +155,14 @@ function startTable(results: readonly RunResult[]): string {
   ].join('\n');
 }
 
+const PHASE_TEXTS = [
+  ['announce, reannounce', 'every receiver holds every prefix; reannounce: with new attributes'],
+  ['withdraw, drop', 'no receiver holds anything; drop: the senders say Cease and close'],
+  ['churn', 'latency of single updates, from send to receive, while 1,000 a second go through'],
+  ['refresh', 'the receiver has seen every prefix again after its ROUTE-REFRESH'],
+  ['install, uninstall', "the kernel's main table holds all prefixes or none, by its route notifications"],
+] as const;
+
 /** The page for `docs/`. */
 export function page(results: readonly RunResult[], machine: Machine): string {
   const { versions, absent } = machine;
@@ -185,13 +193,7 @@ that says to which prefixes it belongs, from which sender and of which round it 
 prefix. A speaker that loses, mixes up or keeps anything fails the run. Reflected routes that come back to where they came
 from are not counted.
 
-| phase                | over when                                                                                 |
-| -------------------- | ----------------------------------------------------------------------------------------- |
-| announce, reannounce | every receiver holds every prefix; reannounce: with new attributes                        |
-| withdraw, drop       | no receiver holds anything; drop: the senders say Cease and close                         |
-| churn                | latency of single updates, from send to receive, while 1,000 a second go through          |
-| refresh              | the receiver has seen every prefix again after its ROUTE-REFRESH                          |
-| install, uninstall   | the kernel's main table holds all prefixes or none, as told by its route notifications    |
+${aligned(['phase', 'over when'], PHASE_TEXTS).join('\n')}
 
 "× fastest rival" is the time of the fastest other speaker divided by this one's: above 1 is faster. "CPU s" is the
 speaker's own (all its processes and threads) during the phase, "generator CPU s" that of the load generator, "other CPU

@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly timeoutMs: number;
   /** Longest wait for a machine that is otherwise idle. */
   readonly quietMs: number;
+  /** Where Tortie leaves CPU profiles. */
+  readonly profileFolder?: string | undefined;
 }
 
 export interface RunResult extends Result {
@@ -60,15 +62,14 @@ export async function runOnce(
       settleMs: options.settleMs,
       timeoutMs: options.timeoutMs,
     };
-    const generator = startChild(
-      line.theirs(process.execPath, '--expose-gc', GENERATOR, JSON.stringify(plan)),
-      children,
-    );
-    prioritise(generator.pid!, options.niceness);
+    const { niceness } = options;
+    const load = line.theirs(process.execPath, '--expose-gc', GENERATOR, JSON.stringify(plan));
+    const generator = startChild(load, niceness, children);
     const output = new LineReader(generator);
     await output.first(READY);
     if (scenario.kernel) {
-      const watch = startChild(line.ours(process.execPath, FIB_WATCH, String(scenario.prefixes)), children);
+      const command = line.ours(process.execPath, FIB_WATCH, String(scenario.prefixes));
+      const watch = startChild(command, niceness, children);
       await once(watch.stdout!, 'readable');
       watch.stdout!.pipe(generator.stdin!);
     }
@@ -80,6 +81,7 @@ export async function runOnce(
         peers: line.sessions,
         reflector: scenario.reflector,
         kernel: scenario.kernel,
+        profileFolder: options.profileFolder,
         write: (name, text) => {
           const path = join(folder, name);
           writeFileSync(path, text, { mode: 0o640 });
@@ -90,8 +92,8 @@ export async function runOnce(
     );
     const log = join(folder, 'output');
     const atMs = monotonicMs();
-    daemon = await DaemonProcess.start(line.ours('sh', '-c', `${line.preparation}${command}`), log);
-    prioritise(daemon.pid, options.niceness);
+    daemon = await DaemonProcess.start(niced(line.ours('sh', '-c', line.preparation + command), niceness), log);
+    prioritise(daemon.pid, niceness);
     const started: SpeakerStarted = { event: 'started', atMs, pid: daemon.pid };
     generator.stdin!.write(`${JSON.stringify(started)}\n`);
     const results = await output.results();
@@ -108,9 +110,11 @@ export async function runOnce(
 }
 
 /** A process in a session of its own, with pipes. */
-function startChild(command: readonly string[], children: ChildProcess[]): ChildProcess {
-  const child = spawn(command[0]!, command.slice(1), { detached: true, stdio: 'pipe' });
+function startChild(command: readonly string[], niceness: number, children: ChildProcess[]): ChildProcess {
+  const [program, ...args] = niced(command, niceness);
+  const child = spawn(program!, args, { detached: true, stdio: 'pipe' });
   children.push(child);
+  prioritise(child.pid!, niceness);
   // It may end before all has been written to it; what it says last tells why.
   child.stdin!.on('error', () => undefined);
   return child;
@@ -170,14 +174,17 @@ function outputOf(log: string): string {
   return text === '' ? '' : `\nthe speaker said: ${text}`;
 }
 
-/** Niceness of a process just started, and of the autogroup it leads, where the kernel has those. */
+/** The command at a niceness; its threads inherit it. */
+function niced(command: readonly string[], niceness: number): string[] {
+  return niceness === 0 ? [...command] : ['nice', '-n', String(niceness), ...command];
+}
+
+/** The niceness of the autogroup that a process leads, where the kernel has those: else it counts only inside. */
 function prioritise(pid: number, niceness: number): void {
-  if (niceness === 0) return;
-  spawn('renice', ['-n', String(niceness), '-p', String(pid)], { stdio: 'ignore' });
   try {
-    writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
+    if (niceness !== 0) writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
   } catch {
-    // No autogroups here.
+    // No autogroups here, or no right to.
   }
 }
 

@@ -14,6 +14,8 @@ export interface SpeakerSetup {
   readonly reflector: boolean;
   /** It installs into the kernel's main table. */
   readonly kernel: boolean;
+  /** Tortie only: folder for V8's CPU profiles of its threads. */
+  readonly profileFolder: string | undefined;
   /** Writes a file into the folder; returns its path. */
   readonly write: (name: string, text: string) => string;
 }

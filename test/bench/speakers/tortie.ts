@@ -10,7 +10,7 @@ export const tortie: Speaker = {
   package: 'tortie',
   version: () => [process.execPath, DAEMON, '--version'],
   hasKernel: true,
-  command: ({ folder, address, port, asn, peers, reflector, kernel, write }) => {
+  command: ({ folder, address, port, asn, peers, reflector, kernel, profileFolder, write }) => {
     const shared = reflector ? { routeReflectorClient: true } : { import: 'accept', export: 'accept' };
     const file = write(
       'tortie.yaml',
@@ -25,6 +25,7 @@ export const tortie: Speaker = {
         log: { level: 'warn' },
       }),
     );
-    return `exec ${process.execPath} ${DAEMON} --config ${file}`;
+    const profile = profileFolder === undefined ? '' : `--cpu-prof --cpu-prof-dir=${profileFolder} `;
+    return `exec ${process.execPath} ${profile}${DAEMON} --config ${file}`;
   },
 };
