@@ -17,9 +17,9 @@ const YOUNG_GENERATION_MB = 64;
 
 /** Octets of JavaScript heap per route, garbage included. */
 const ALLOCATED: Readonly<Record<Phase, number>> = {
-  announce: 20,
-  'reannounce-same': 10,
-  'reannounce-new': 28,
+  announce: 12,
+  'reannounce-same': 2,
+  'reannounce-new': 20,
   withdraw: 128,
 };
 /** Routes live in typed arrays: the JavaScript heap does not grow with them. */

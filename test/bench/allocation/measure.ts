@@ -174,14 +174,14 @@ function phase(name: Phase, round: number, bytes: Uint8Array, expected: number):
   });
 }
 
-/** As a session does: message by message, and a turn when what was readable has been read. */
+/** As a peer does: message by message, and a turn when what was readable has been read. */
 function drive(bytes: Uint8Array): void {
   let turnAt = OCTETS_PER_TURN;
   for (let at = 0; at < bytes.length;) {
     const length = (bytes[at + 16]! << 8) | bytes[at + 17]!;
     const error = pipeline.rib.receive(peer, bytes, at + HEADER_LENGTH, at + length);
     if (error) throw error;
-    pipeline.schedule();
+    pipeline.relieve();
     at += length;
     if (at < turnAt) continue;
     turnAt = at + OCTETS_PER_TURN;
