@@ -47,6 +47,13 @@ export class Pipeline {
   readonly #clock: Clock;
   readonly #startedMs: number;
   readonly #batch = new ChangeBatch();
+  /** Asked for every empty prefix when the table is cleaned up: nothing is allocated here. */
+  readonly #held = (family: FamilyRib, id: number): boolean => {
+    if (this.exporter.holds(family, id)) return true;
+    const { holders } = this;
+    for (let i = 0; i < holders.length; i++) if (holders[i]!(family, id)) return true;
+    return false;
+  };
   #whenIdle: (() => void)[] = [];
   #scheduled = false;
   #stopped = false;
@@ -76,6 +83,7 @@ export class Pipeline {
     this.#clock.soon(this.#runTurn);
   }
 
+  /** A field: a closure in `schedule` would cost 40 octets for every UPDATE, also when a turn is scheduled already. */
   readonly #runTurn = (): void => {
     this.#scheduled = false;
     if (!this.#stopped) this.turn();
@@ -100,7 +108,10 @@ export class Pipeline {
     this.#stopped = true;
   }
 
-  /** Runs once after a turn that leaves nothing undecided and nothing unsaid to the kernel side. */
+  /**
+   * Runs once after a turn that leaves nothing undecided and nothing unsaid to the kernel side, and no next hop of which
+   * the kernel side has still to say whether it can be reached.
+   */
   afterFibIdle(run: () => void): void {
     this.#whenIdle.push(run);
     this.schedule();
@@ -125,10 +136,10 @@ export class Pipeline {
       if (exporter.resync()) more = true;
     }
     fibFeed?.flush();
-    rib.collect((family, id) => exporter.holds(family, id) || this.holders.some((holds) => holds(family, id)));
+    rib.collect(this.#held);
     if (!fibFeed || fibFeed.isIdle) rib.nextHops.reclaim();
     if (rib.hasWork || exporter.hasWork) this.schedule();
-    else if (this.#whenIdle.length > 0 && (!fibFeed || fibFeed.isIdle)) {
+    else if (this.#whenIdle.length > 0 && (!fibFeed || fibFeed.isIdle) && !rib.nextHops.isWaiting) {
       const runs = this.#whenIdle;
       this.#whenIdle = [];
       for (const run of runs) run();

@@ -561,7 +561,9 @@ export class Speaker implements Queries {
 
   #endDeferralIfComplete(): void {
     const peers = [...this.#peers.values()];
-    if (!peers.some((peer) => peer.holdsOurEndOfRib)) this.#releaseEndOfRib();
+    if (peers.some((peer) => peer.holdsOurEndOfRib)) return;
+    // What we pass on comes before our End-of-RIB: the next hops of what we have learnt may still be looked up.
+    this.#pipeline.afterFibIdle(() => this.#releaseEndOfRib());
     if (peers.every((peer) => peer.hasSaidAll)) this.#endDeferral();
   }
 
@@ -574,9 +576,11 @@ export class Speaker implements Queries {
     this.#restarting = false;
     this.#cancelDeferral?.();
     this.#cancelQuiet?.();
-    this.#releaseEndOfRib();
     // After the turn that decides what End-of-RIB has completed.
-    this.#pipeline.afterFibIdle(() => this.#fib?.sweepStale());
+    this.#pipeline.afterFibIdle(() => {
+      this.#releaseEndOfRib();
+      this.#fib?.sweepStale();
+    });
     this.#pipeline.schedule();
   }
 }

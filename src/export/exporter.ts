@@ -39,6 +39,8 @@ export class Exporter {
   /** Members by family index and PeerId. */
   readonly #members: [Map<number, Member>, Map<number, Member>] = [new Map(), new Map()];
   readonly #lagging = new Set<Member>();
+  /** Those that send several paths per prefix. */
+  #pathGroups: UpdateGroup[] = [];
   readonly #attributes: OutgoingAttributes;
   readonly #paths: PathExporter;
   readonly #ids = new Int32Array(BATCH_PREFIXES);
@@ -74,6 +76,7 @@ export class Exporter {
       const family = this.#rib.families[parameters.familyIndex];
       group = new UpdateGroup(key, parameters, family, this.writer.memory.take());
       this.#groups.set(key, group);
+      if (group.sent) this.#pathGroups.push(group);
     }
     const member = new Member(peerId, sink, group);
     group.members.add(member);
@@ -94,7 +97,9 @@ export class Exporter {
     for (const memory of member.takeHeld()) this.writer.memory.abandon(memory);
     const byPeer = this.#members[group.parameters.familyIndex];
     if (byPeer.get(member.peerId) === member) byPeer.delete(member.peerId);
-    if (group.members.size === 0) this.#groups.delete(group.key);
+    if (group.members.size > 0) return;
+    this.#groups.delete(group.key);
+    this.#pathGroups = this.#pathGroups.filter((other) => other !== group);
   }
 
   /** The member's session has handed everything to the kernel. */
@@ -145,8 +150,12 @@ export class Exporter {
 
   /** Whether a lagging member has still to be told about this prefix. */
   holds(rib: FamilyRib, id: number): boolean {
-    for (const member of this.#lagging) if (member.group.rib === rib && member.isMarked(id)) return true;
-    for (const group of this.#groups.values()) if (group.rib === rib && group.sent?.first(id)) return true;
+    // Asked for every empty prefix: no iterator where there is nothing to ask.
+    if (this.#lagging.size > 0) {
+      for (const member of this.#lagging) if (member.group.rib === rib && member.isMarked(id)) return true;
+    }
+    const groups = this.#pathGroups;
+    for (let i = 0; i < groups.length; i++) if (groups[i]!.rib === rib && groups[i]!.sent!.first(id) !== 0) return true;
     return false;
   }
 

@@ -25,6 +25,8 @@ export class NextHops {
   readonly #ids16 = new Map<string, number>();
   readonly #keys: (number | string)[] = [0];
   readonly #free: number[] = [];
+  /** Those the kernel side has not said anything of yet. */
+  readonly #unanswered = new Set<number>();
   #idle: number[] = [];
   readonly #tracker: NextHopTracker | undefined;
 
@@ -47,6 +49,11 @@ export class NextHops {
     if (id === undefined) id = this.#add(key, bytes.slice(start, start + length), interfaceName);
     this.#references[id] = this.#references[id]! + 1;
     return id;
+  }
+
+  /** True until the first answer has come for every next hop: until then the decision is a provisional one. */
+  get isWaiting(): boolean {
+    return this.#unanswered.size > 0;
   }
 
   /** One reference less; an unused next hop stays known until `reclaim`. */
@@ -72,6 +79,7 @@ export class NextHops {
     if (typeof key === 'number') this.#ids4.delete(key);
     else this.#ids16.delete(key);
     this.#addresses[id] = undefined;
+    this.#unanswered.delete(id);
     this.#tracker?.forget(id);
     this.#free.push(id);
   }
@@ -79,6 +87,7 @@ export class NextHops {
   /** Takes the kernel side's word; true when decision must look again. */
   update(id: number, resolvable: boolean, metric: number, detail: string): boolean {
     if (!this.#addresses[id]) return false;
+    this.#unanswered.delete(id);
     this.#details[id] = detail;
     const flag = resolvable ? 1 : 0;
     if (this.resolvable[id] === flag && this.metric[id] === metric) return false;
@@ -117,6 +126,7 @@ export class NextHops {
     this.metric[id] = 0;
     if (typeof key === 'number') this.#ids4.set(key, id);
     else this.#ids16.set(key, id);
+    if (this.#tracker) this.#unanswered.add(id);
     this.#tracker?.track(id, address, interfaceName);
     return id;
   }
