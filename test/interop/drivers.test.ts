@@ -3,8 +3,6 @@
  * malformed on purpose must be found.
  */
 import t from 'tap';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { Bird } from './fixtures/bird.js';
 import { Capture } from './fixtures/capture.js';
 import type { Driver } from './fixtures/driver.js';
@@ -45,13 +43,11 @@ if (!skipWithout(t, 'drivers against BIRD', ...drivers.map((create) => create())
 
   void t.test('the judge finds a malformed message and its NOTIFICATION', async (sub) => {
     const namespaces = new Namespaces();
-    const directory = await mkdtemp(`${tmpdir()}/tortie-interop-${process.pid}-judge-`);
-    sub.teardown(async () => {
+    sub.teardown(() => {
       namespaces.close();
-      await rm(directory, { recursive: true, force: true });
     });
     const lane = await namespaces.createLane();
-    const capture = await Capture.start(lane.ours, directory, 'judge');
+    const capture = await Capture.start(lane.ours, lane.directory, 'judge');
     // OpenBGPD answers a MED of three octets with a NOTIFICATION.
     const sender = new Exabgp();
     const pair = await Pair.create(lane, sender, new Openbgpd(), {

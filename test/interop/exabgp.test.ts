@@ -5,7 +5,7 @@ import { everyScenario } from './fixtures/matrix.js';
 import { runSuite, skipWithout } from './fixtures/suite.js';
 import { Tortie } from './fixtures/tortie.js';
 
-t.setTimeout(300_000);
+t.setTimeout(480_000);
 
 const theirs = (): Exabgp => new Exabgp();
 if (!skipWithout(t, 'ExaBGP as the peer', theirs())) {

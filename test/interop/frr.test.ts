@@ -5,7 +5,7 @@ import { everyScenario } from './fixtures/matrix.js';
 import { runSuite, skipWithout } from './fixtures/suite.js';
 import { Tortie } from './fixtures/tortie.js';
 
-t.setTimeout(300_000);
+t.setTimeout(480_000);
 
 const theirs = (): Frr => new Frr();
 if (!skipWithout(t, 'FRR as the peer', theirs())) {
