@@ -8,6 +8,8 @@ import { Rig, until } from './rig.js';
 import type { Reflector, ScriptedPeer } from './rig.js';
 import { announce, endOfRib, withdraw } from './say.js';
 
+t.setTimeout(120_000);
+
 const CLIENTS = 8;
 const NON_CLIENTS = 3;
 const PREFIXES = 120;

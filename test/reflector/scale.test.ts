@@ -6,6 +6,8 @@ import t from 'tap';
 import type { SwarmCommand } from './swarm-child.js';
 import { Reflector, Swarm } from './swarm.js';
 
+t.setTimeout(600_000);
+
 const COUNT = process.env['TORTIE_SCALE'] === 'full' ? 2000 : 300;
 const BLOCKS = 5;
 

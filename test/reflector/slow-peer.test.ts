@@ -8,6 +8,8 @@ import type { Reflector, ScriptedPeer } from './rig.js';
 import type { Heard } from './heard.js';
 import { announce } from './say.js';
 
+t.setTimeout(120_000);
+
 const HOP = '192.0.2.1';
 const TABLE = blocks(20, 5000);
 /** 3,000 octets of an unknown attribute for every 25 prefixes: a round is 640 kB for each receiver. */

@@ -2,6 +2,8 @@
 import t from 'tap';
 import { Reflector, Swarm } from './swarm.js';
 
+t.setTimeout(300_000);
+
 const COUNT = 500;
 const WITNESSES = 20;
 const BLOCKS = 2;

@@ -159,9 +159,9 @@ export class Swarm {
   }
 
   async status(): Promise<SwarmStatus> {
-    const [answer] = (await Promise.all([once(this.#child, 'message'), this.#child.send('status')]))[0] as [
-      SwarmStatus,
-    ];
+    const answered = once(this.#child, 'message');
+    this.#child.send('status');
+    const [answer] = (await answered) as [SwarmStatus];
     return answer;
   }
 

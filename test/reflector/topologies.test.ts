@@ -4,6 +4,8 @@ import { Rig, until } from './rig.js';
 import type { Reflector, ScriptedPeer } from './rig.js';
 import { quad } from './say.js';
 
+t.setTimeout(120_000);
+
 const HOP = '192.0.2.1';
 const X = '10.1.0.0/24';
 
