@@ -19,6 +19,8 @@ export class FamilyRib {
   bestCount = 0;
   /** Prefixes that have a path; the others of `prefixes.size` wait for `reclaim`. */
   occupied = 0;
+  /** Turns until `reclaim` is worth another look. */
+  reclaimPause = 0;
 
   constructor(family: Family, seed: number) {
     this.family = family;

@@ -23,6 +23,8 @@ import type { RibPeer, RibSession } from './rib-peers.js';
 /** An empty table that had more prefixes than this gives its memory back. */
 const LARGE_TABLE = 65_536;
 
+const RECLAIM_PAUSE_TURNS = 50;
+
 export interface RibOptions {
   readonly identity: Identity;
   /** Resolves next hops through the kernel; without one every next hop is taken as resolvable. */
@@ -254,7 +256,12 @@ export class Rib {
       if (rib.dirty.size > 0) continue;
       const empty = prefixes.size - rib.occupied;
       const gone = rib.occupied === 0 && empty > LARGE_TABLE;
-      if (gone || (prefixes.isCrowded && empty > rib.occupied)) prefixes.reclaim((id) => held(rib, id));
+      if (rib.reclaimPause > 0) rib.reclaimPause--;
+      else if (gone || (prefixes.isCrowded && empty > rib.occupied)) {
+        const freed = prefixes.reclaim((id) => held(rib, id));
+        // The kernel side still names most of them: each look costs a walk, so the next one waits.
+        if (freed < empty / 2) rib.reclaimPause = RECLAIM_PAUSE_TURNS;
+      }
       if (gone) paths.startOver();
     }
   }
