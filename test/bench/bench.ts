@@ -103,7 +103,7 @@ async function measure(values: {
     niceness,
     settleMs: smoke ? 200 : 2000,
     timeoutMs: smoke ? 20_000 : 120_000,
-    quietMs: smoke ? 0 : 6000,
+    quietMs: smoke ? 0 : 2000,
     profileFolder: values.profile && resolve(values.profile),
   };
   const results: RunResult[] = [];

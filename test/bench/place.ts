@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { Namespaces } from '../interop/fixtures/namespace.js';
+import { Namespaces, type Namespace } from '../interop/fixtures/namespace.js';
 import { run } from '../interop/fixtures/process.js';
 import type { Session } from './load/plan.js';
 import type { Scenario } from './scenarios.js';
@@ -34,10 +34,11 @@ export interface Place {
 }
 
 export class NamespacePlace implements Place {
+  /** Also ends the process, by way of its exit handlers, at SIGINT, SIGTERM and SIGHUP. */
   readonly #namespaces = new Namespaces('tb');
 
   async open(scenario: Scenario): Promise<Line> {
-    const { ours, theirs } = await this.#namespaces.createLane();
+    const { ours, theirs } = await this.#join();
     const sessions = sessionsOf(scenario, '10.97');
     const speaker = { address: '10.97.0.1', port: 179, asn: SPEAKER_ASN };
     await ours.addAddress(speaker.address, NETWORK_LENGTH);
@@ -62,10 +63,20 @@ export class NamespacePlace implements Place {
   /** Whether namespaces can be made at all; rejects with what `ip` said. */
   async probe(): Promise<void> {
     try {
-      await this.#namespaces.createLane();
+      await this.#join();
     } finally {
       this.close();
     }
+  }
+
+  /** Two namespaces and a veth pair, `eth0` to `eth0`. */
+  async #join(): Promise<{ ours: Namespace; theirs: Namespace }> {
+    const ours = await this.#namespaces.create();
+    const theirs = await this.#namespaces.create();
+    await ours.ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', theirs.name);
+    await ours.ip('link', 'set', 'eth0', 'up');
+    await theirs.ip('link', 'set', 'eth0', 'up');
+    return { ours, theirs };
   }
 }
 

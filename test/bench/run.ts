@@ -51,6 +51,14 @@ export async function runOnce(
   chmodSync(folder, 0o755);
   let daemon: DaemonProcess | undefined;
   const children: ChildProcess[] = [];
+  /** All that can be done at once: also the last act of a bench that is interrupted. */
+  const cleanUp = (): void => {
+    for (const child of children) child.kill('SIGKILL');
+    daemon?.signalAll('SIGKILL');
+    place.close();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once('exit', cleanUp);
   try {
     const line = await place.open(scenario);
     await waitForQuiet(options.quietMs);
@@ -104,8 +112,8 @@ export async function runOnce(
   } finally {
     for (const child of children) child.kill('SIGKILL');
     await daemon?.stop(2000);
-    place.close();
-    rmSync(folder, { recursive: true, force: true });
+    process.off('exit', cleanUp);
+    cleanUp();
   }
 }
 
