@@ -23,7 +23,7 @@ import type { RibPeer, RibSession } from './rib-peers.js';
 /** An empty table that had more prefixes than this gives its memory back. */
 const LARGE_TABLE = 65_536;
 
-const RECLAIM_PAUSE_TURNS = 50;
+const RECLAIM_PAUSE_TURNS = 6;
 
 export interface RibOptions {
   readonly identity: Identity;
