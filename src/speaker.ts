@@ -402,7 +402,7 @@ export class Speaker implements Queries {
     const range = this.#ranges.find(address);
     if (!range || !this.#host) return undefined;
     // It is back while its stale paths were waited for.
-    const known = this.#find(formatAddress(address) + (interfaceName === undefined ? '' : `%${interfaceName}`));
+    const known = this.#peers.get(peerKey(address, interfaceName));
     if (known?.dynamic) return known.session;
     const options = interfaceName === undefined ? range.peer : { ...range.peer, interface: interfaceName };
     if (!this.#ranges.admit(peerKey(address, interfaceName), address)) return 'refused';
