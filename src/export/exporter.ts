@@ -64,6 +64,11 @@ export class Exporter {
     return this.writer.updatesEncoded;
   }
 
+  /** Members in the stream of any group: how many sockets a change may be written to. */
+  get streamSize(): number {
+    return this.#members[0].size + this.#members[1].size - this.#lagging.size;
+  }
+
   get groupCount(): number {
     return this.#groups.size;
   }
