@@ -18,7 +18,7 @@ const MESSAGES_PER_SLICE = 250;
 export const WITHDRAW = 0;
 const SPARE_HOPS = [0, 0, 3, 233, 0, 0, 3, 234];
 /** After the start-up of sessions, before anybody can have sent much. */
-const DELAY_MS = 400;
+const DELAY_MS = 1200;
 const SLICE_INTERVAL_MS = 10;
 
 /** Begins after a while; `isBusy` postpones a slice. The returned function ends it early. */
