@@ -20,7 +20,7 @@ const ALLOCATED: Readonly<Record<Phase, number>> = {
   announce: 12,
   'reannounce-same': 2,
   'reannounce-new': 20,
-  withdraw: 128,
+  withdraw: 12,
 };
 /** Routes live in typed arrays: the JavaScript heap does not grow with them. */
 const RETAINED = 2;
