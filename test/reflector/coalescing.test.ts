@@ -91,9 +91,18 @@ t.test('a lagging peer hears the last state of what changed meanwhile, each pref
     pipeline.turn();
   }
   t.equal(b.heard.announced.get(many[0]!), 49, 'b heard every turn');
+  // It goes on talking: a prefix it had heard of from a, and one of its own.
+  const taken = many[1800]!;
+  const own = '10.2.0.0/24';
+  c.says(announce([taken, own], { nextHop: HOP, localPref: 200 }));
+  pipeline.turn();
   c.thaw();
   pipeline.turn();
   t.equal(pipeline.exporter.hasWork, false);
+  t.same([c.heard.announced.get(taken), c.heard.withdrawn.get(taken)], [1, 1], 'it gives back what is its own now');
+  t.equal(c.heard.announced.get(own), undefined, 'and hears nothing of its own');
+  c.says(withdraw([taken, own]));
+  pipeline.turn();
   t.same([...c.heard.routes.keys()].sort(), [...b.heard.routes.keys()].sort());
   for (const prefix of [many[0]!, many[1200]!, many[1700]!]) {
     t.equal(c.heard.attribute(prefix, 4), b.heard.attribute(prefix, 4), prefix);

@@ -9,7 +9,9 @@ import { Rig, until } from './rig.js';
 
 function recordingLog(): { log: Log; warnings: string[] } {
   const warnings: string[] = [];
-  return { log: { ...silentLog, warn: (_fields, message) => void warnings.push(message) }, warnings };
+  const warn: Log['warn'] = (fields, message) =>
+    void warnings.push(`${message} (${(fields as { refused?: number }).refused})`);
+  return { log: { ...silentLog, warn }, warnings };
 }
 
 t.test('a full range refuses, who is there stays, a free place is given away', async (t) => {
@@ -36,7 +38,11 @@ t.test('a full range refuses, who is there stays, a free place is given away', a
   t.match(summary().warnings, [/listen range .* is full: 3 peers \(maxPeers 3\), 3 connections refused so far/]);
   const refusals = warnings.filter((line) => line.includes('refused'));
   t.equal(refusals.length, 1, 'one line in the log, not one for each');
-  t.match(refusals[0], /listen range .* has 3 peers, maxPeers is 3/);
+  t.match(refusals[0], /listen range .* has 3 peers, maxPeers is 3 \(1\)/);
+  // Outside of all ranges: told apart, and counted apart.
+  const stranger = await rig.dial(reflector, { address: '127.0.0.1' });
+  await until(() => stranger.closed, 'the refusal');
+  t.match(warnings.at(-1), /no peer is configured for the address \(1\)/);
 
   await peers[0]!.close();
   await until(() => summary().peers.dynamic === 2, 'the place');

@@ -18,22 +18,19 @@ const asnOf = (name: string): number => (name.startsWith('e') ? 65000 + NUMBERS[
 /** Two clients, two non-clients, two external peers, all Established. */
 async function sixPeers(rig: Rig, config: Record<string, unknown> = {}) {
   const names = Object.keys(NUMBERS) as Name[];
+  const configured = (exportPolicy: string) =>
+    names.map((name) => ({
+      address: rig.address(NUMBERS[name]),
+      asn: asnOf(name),
+      passive: true,
+      routeReflectorClient: name.startsWith('c'),
+      group: 'all',
+      import: 'accept',
+      export: name === 'c2' ? exportPolicy : 'accept',
+    }));
   const reflector = await rig.reflector({
     address: rig.address(1),
-    config: {
-      clusterId: CLUSTER,
-      peers: names.map((name) => ({
-        address: rig.address(NUMBERS[name]),
-        asn: asnOf(name),
-        passive: true,
-        routeReflectorClient: name.startsWith('c'),
-        group: 'all',
-        import: 'accept',
-        export: 'accept',
-      })),
-      groups: { all: {} },
-      ...config,
-    },
+    config: { clusterId: CLUSTER, peers: configured('accept'), groups: { all: {} }, ...config },
   });
   const peers = {} as Peers;
   for (const name of names) {
@@ -43,7 +40,7 @@ async function sixPeers(rig: Rig, config: Record<string, unknown> = {}) {
       routerId: `10.0.1.${NUMBERS[name]}`,
     });
   }
-  return { reflector, peers };
+  return { reflector, peers, configured };
 }
 
 /** Waits until everything that the reflector had to say until now has been heard by everyone. */
@@ -235,4 +232,20 @@ t.test('clientToClientReflection: false (clients are meshed among themselves)', 
   for (const [name, prefix, expected] of said) t.equal(holders(peers, prefix), expected, `${prefix} of ${name} again`);
   t.same(sessions(), [1, 1, 1, 1, 1, 1]);
   t.equal(peers.c1.heard.announced.get('10.1.0.0/24'), undefined);
+});
+
+t.test('an export policy that changes while sessions run', async (t) => {
+  const rig = new Rig(t);
+  const { reflector, peers, configured } = await sixPeers(rig);
+  peers.c1.announce(['10.1.0.0/24', '10.2.0.0/24'], { nextHop: HOP });
+  await settled(reflector, peers, 2);
+  await reflector.reconfigure({ peers: configured('reject') });
+  await peers.c2.until(({ routes }) => routes.size === 0, 'the withdrawals');
+  peers.c1.announce(['10.3.0.0/24'], { nextHop: HOP });
+  await peers.n1.until(({ routes }) => routes.size === 3, 'the third route');
+  t.equal(peers.c2.heard.announced.get('10.3.0.0/24'), undefined);
+  await reflector.reconfigure({ peers: configured('accept') });
+  await peers.c2.until(({ routes }) => routes.size === 3, 'all of them again');
+  t.equal(reflector.peer(peers.c2.address).sessionsEstablished, 1, 'in the same session');
+  t.equal(peers.n1.heard.announced.get('10.1.0.0/24'), 1, 'nobody else hears of it');
 });
