@@ -228,12 +228,15 @@ export class MessageChunk {
 
   #putPrefix(rib: FamilyRib, id: number, at: number): number {
     const out = this.bytes;
-    const words = rib.prefixes.words;
-    const bits = rib.prefixes.length[id]!;
+    const { words, address, length } = rib.prefixes;
+    let bits = length[id]!;
     out[at++] = bits;
-    const octets = (bits + 7) >> 3;
-    for (let i = 0; i < octets; i++) {
-      out[at++] = rib.prefixes.address[id * words + (i >> 2)]! >>> (24 - (i & 3) * 8);
+    for (let cell = id * words; bits > 0; cell++, bits -= 32) {
+      const word = address[cell]!;
+      out[at++] = word >>> 24;
+      if (bits > 8) out[at++] = word >>> 16;
+      if (bits > 16) out[at++] = word >>> 8;
+      if (bits > 24) out[at++] = word;
     }
     return at;
   }

@@ -277,6 +277,10 @@ export class AdjRibIn {
 
   #withdraw(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, at: number, end: number): BgpError | undefined {
     const prefixes = rib.prefixes;
+    const paths = rib.paths;
+    const attributes = this.#attributes;
+    const peerId = peer.id;
+    let removed = 0;
     const withPathIds = peer.addPath[rib.index]!;
     const isV4 = rib.index === 0;
     const maxLength = prefixes.maxLength;
@@ -289,7 +293,11 @@ export class AdjRibIn {
       }
       const length = bytes[at++]!;
       const octets = (length + 7) >> 3;
-      if (length > maxLength || at + octets > end) return invalidNlri(peer, rib);
+      if (length > maxLength || at + octets > end) {
+        rib.occupied -= removed;
+        peer.paths[rib.index] = peer.paths[rib.index]! - removed;
+        return invalidNlri(peer, rib);
+      }
       const id = isV4
         ? prefixes.find4(readMasked(bytes, at, length), length)
         : prefixes.find6(
@@ -300,8 +308,21 @@ export class AdjRibIn {
             length,
           );
       at += octets;
-      if (id !== 0) this.removePath(peer, rib, id, withPathIds ? pathId : -1);
+      if (id === 0) continue;
+      // The usual case: the peer's is the only path.
+      const first = prefixes.firstPath[id]!;
+      if (first !== 0 && !withPathIds && paths.peer[first] === peerId && paths.next[first] === 0) {
+        prefixes.firstPath[id] = 0;
+        attributes.release(paths.attribute[first]!);
+        paths.release(first);
+        removed++;
+        rib.markDirty(id);
+      } else {
+        this.removePath(peer, rib, id, withPathIds ? pathId : -1);
+      }
     }
+    rib.occupied -= removed;
+    peer.paths[rib.index] = peer.paths[rib.index]! - removed;
     return undefined;
   }
 
