@@ -33,6 +33,7 @@ import { Peer } from './peer.js';
 import type { PeerHost } from './peer.js';
 import { Pipeline } from './pipeline.js';
 import { peerKey } from './session/address.js';
+import { Restart } from './restart.js';
 import { SessionServer } from './session/session-server.js';
 import { SpeakerViews } from './speaker-views.js';
 import type { Cancel, Clock } from './support/clock.js';
@@ -56,11 +57,7 @@ export type ApplyReport = readonly string[];
 
 /** Shared by all sessions: one read of a socket at a time is parsed in place. */
 const RECEIVE_BUFFER_OCTETS = 256 * 1024;
-/** RFC 4724 §4.1: how long a restarted speaker waits for End-of-RIB of its peers before it says its own. */
-const DEFAULT_DEFERRAL_MS = 120_000;
 const NODE_ADDRESSES_MS = 1000;
-/** A restarted reflector takes its dynamic peers for complete when none has come for this long. */
-const DYNAMIC_PEERS_QUIET_MS = 10_000;
 
 export class Speaker implements Queries {
   readonly #clock: Clock;
@@ -81,10 +78,7 @@ export class Speaker implements Queries {
   readonly #peers = new Map<string, Peer>();
   readonly #ranges: ListenRanges;
   #originated = new Map<string, Prefix>();
-  #restarting = true;
-  #cancelDeferral: Cancel | undefined;
-  #cancelQuiet: Cancel | undefined;
-  #deferralCheckIsDue = false;
+  #restart: Restart | undefined;
   #cancelWarmUp: Cancel | undefined;
   /** Kernel routes of a previous run were found at the start. */
   #adopted = false;
@@ -125,13 +119,18 @@ export class Speaker implements Queries {
       clock: this.#clock,
       seed: randomInt(2 ** 31),
       fib: settings.fib.enabled ? this.#fib : undefined,
-      onEndOfRib: () => this.#endOfRibReceived(),
+      onEndOfRib: () => this.#restart?.peersChanged(),
     });
     this.#views = new SpeakerViews(this.#pipeline, this.#clock);
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
     this.#host = this.#createHost(settings);
-    this.#beginDeferral(settings);
+    this.#restart = new Restart(settings, {
+      clock: this.#clock,
+      pipeline: this.#pipeline,
+      peers: () => this.#peers.values(),
+      sweepKernel: () => this.#fib?.sweepStale(),
+    });
     this.#followNetworks();
     this.#pipeline.turn();
     for (const peer of settings.peers) this.#addPeer(parseAddress(bare(peer.address))!, peer, false).start();
@@ -193,8 +192,7 @@ export class Speaker implements Queries {
   }
 
   async #close(subcode: number, keepRoutes: boolean): Promise<void> {
-    this.#cancelDeferral?.();
-    this.#cancelQuiet?.();
+    this.#restart?.cancel();
     this.#cancelWarmUp?.();
     this.#pipeline?.stop();
     await Promise.all([
@@ -212,7 +210,6 @@ export class Speaker implements Queries {
     this.#peers.clear();
     this.#ranges.forgetAll();
     this.#originated = new Map();
-    this.#restarting = true;
     this.#settings = { ...settings, fib: before.fib, control: before.control };
     try {
       await this.start();
@@ -329,14 +326,16 @@ export class Speaker implements Queries {
         receiveBuffer: new Uint8Array(RECEIVE_BUFFER_OCTETS),
       },
       clientToClient: () => this.#settings.clientToClientReflection,
-      restarting: () => this.#restarting,
+      restarting: () => this.#restart?.isActive === true,
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
       forwardingPreserved: () =>
-        this.#restarting && (this.#adopted || !settings.fib.enabled) ? (['ipv4-unicast', 'ipv6-unicast'] as const) : [],
+        this.#restart?.isActive && (this.#adopted || !settings.fib.enabled)
+          ? (['ipv4-unicast', 'ipv6-unicast'] as const)
+          : [],
       nodeAddresses: () => this.#readNodeAddresses(),
       peerChanged: (peer) => {
         this.#monitor.peerChanged(peer);
-        this.#endOfRibReceived();
+        this.#restart?.peersChanged();
       },
     };
   }
@@ -351,7 +350,7 @@ export class Speaker implements Queries {
     this.#peers.delete(peer.session.key);
     this.#ranges.forget(peer.session.key);
     await peer.dispose(subcode);
-    this.#endOfRibReceived();
+    this.#restart?.peersChanged();
   }
 
   async #changePeer(
@@ -521,67 +520,6 @@ export class Speaker implements Queries {
     }
     this.#log.info({ routerId: formatIpv4Number(derived) }, `router id ${formatIpv4Number(derived)}, derived`);
     return derived;
-  }
-
-  // ===== Our own restart (RFC 4724 §4.1) =====
-
-  /**
-   * Until every configured peer has said End-of-RIB, or the restart time is over, kernel routes of a previous run that
-   * nobody has confirmed stay. Until then we do not say our End-of-RIB, either, but for peers that restart themselves:
-   * those must not be waited for (RFC 4724 §4.1), they are waiting for us.
-   */
-  #beginDeferral(settings: Settings): void {
-    const all = [...settings.peers, ...settings.listenRanges.map((range) => range.peer)];
-    const times = all.map((peer) => peer.gracefulRestart?.restartTimeSeconds ?? 0);
-    const delayMs = Math.max(...times, 0) * 1000 || DEFAULT_DEFERRAL_MS;
-    this.#pipeline.exporter.holdEndOfRib = true;
-    this.#cancelDeferral = this.#clock.after(delayMs, () => this.#endDeferral());
-    if (settings.peers.length === 0 && settings.listenRanges.length === 0) this.#endDeferral();
-  }
-
-  #endOfRibReceived(): void {
-    if (!this.#restarting) return;
-    if (this.#settings.listenRanges.length === 0) {
-      // Once for all peers that have come up together.
-      if (this.#deferralCheckIsDue) return;
-      this.#deferralCheckIsDue = true;
-      this.#clock.soon(() => {
-        this.#deferralCheckIsDue = false;
-        if (this.#restarting) this.#endDeferralIfComplete();
-      });
-      return;
-    }
-    // Dynamic peers are not known beforehand: the wait ends when for a while nobody has come and all have said theirs.
-    this.#cancelQuiet?.();
-    this.#cancelQuiet = undefined;
-    if (this.#peers.size > 0) {
-      this.#cancelQuiet = this.#clock.after(DYNAMIC_PEERS_QUIET_MS, () => this.#endDeferralIfComplete());
-    }
-  }
-
-  #endDeferralIfComplete(): void {
-    const peers = [...this.#peers.values()];
-    if (peers.some((peer) => peer.holdsOurEndOfRib)) return;
-    // What we pass on comes before our End-of-RIB: the next hops of what we have learnt may still be looked up.
-    this.#pipeline.afterFibIdle(() => this.#releaseEndOfRib());
-    if (peers.every((peer) => peer.hasSaidAll)) this.#endDeferral();
-  }
-
-  #releaseEndOfRib(): void {
-    if (this.#pipeline.exporter.holdEndOfRib) this.#pipeline.exporter.releaseEndOfRib();
-  }
-
-  #endDeferral(): void {
-    if (!this.#restarting) return;
-    this.#restarting = false;
-    this.#cancelDeferral?.();
-    this.#cancelQuiet?.();
-    // After the turn that decides what End-of-RIB has completed.
-    this.#pipeline.afterFibIdle(() => {
-      this.#releaseEndOfRib();
-      this.#fib?.sweepStale();
-    });
-    this.#pipeline.schedule();
   }
 }
 
