@@ -84,7 +84,7 @@ function resolveOptions(raw: RawPeerOptions, group: string | undefined): PeerOpt
       receive: raw.addPath?.receive ?? DEFAULTS.addPath.receive,
     },
     gracefulRestart: resolveGracefulRestart(raw.gracefulRestart),
-    extendedMessages: raw.extendedMessages ?? true,
+    extendedMessages: raw.extendedMessages ?? false,
     extendedNextHop: raw.extendedNextHop ?? false,
     shutdown: raw.shutdown ?? false,
     import: raw.import,

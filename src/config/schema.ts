@@ -200,7 +200,7 @@ export const PEER_OPTION_KEYS = {
   extendedMessages: key(
     boolean,
     'session',
-    'true',
+    'false',
     'Messages of up to 65535 octets (RFC 8654), when the peer offers them too.',
   ),
   shutdown: key(boolean, 'live', 'false', 'Configured, but administratively down.'),
