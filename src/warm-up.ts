@@ -34,7 +34,13 @@ export function warmUp(clock: Clock, isBusy: () => boolean): Cancel {
 
 function* workSlices(clock: Clock): Generator<void> {
   // Turns run when this generator says so.
-  const still: Clock = { ...clock, soon: () => undefined };
+  const still: Clock = {
+    nowMs: () => clock.nowMs(),
+    wallMs: () => clock.wallMs(),
+    after: (delayMs, run) => clock.after(delayMs, run),
+    every: (intervalMs, run) => clock.every(intervalMs, run),
+    soon: () => undefined,
+  };
   const identity = { asn: 1, routerId: 1, clusterId: 1 };
   const pipeline = new Pipeline({ identity, clock: still, seed: 1, fib: undefined, onEndOfRib: () => undefined });
   const sender = pipeline.rib.addPeer(session(1))!;

@@ -4,9 +4,9 @@
  * for every speaker.
  */
 import t from 'tap';
-import { Rig, until } from './rig.js';
-import type { Reflector, ScriptedPeer } from './rig.js';
-import { announce, endOfRib, withdraw } from './say.js';
+import { Rig, until } from './fixtures/rig.js';
+import type { Reflector, ScriptedPeer } from './fixtures/rig.js';
+import { announce, endOfRib, withdraw } from './fixtures/say.js';
 
 t.setTimeout(120_000);
 

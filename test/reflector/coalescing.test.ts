@@ -1,9 +1,9 @@
 /** What changes within a turn goes out once, as it is at its end; and refreshes are answered from the table. */
 import t from 'tap';
 import { encodeRouteRefresh } from 'bgp-parse';
-import { Client, reflectingPipeline } from './pipeline-rig.js';
-import { announce, endOfRib, routeRefresh, withdraw } from './say.js';
-import { Rig, blocks, until } from './rig.js';
+import { Client, reflectingPipeline } from './fixtures/pipeline-rig.js';
+import { announce, endOfRib, routeRefresh, withdraw } from './fixtures/say.js';
+import { Rig, blocks, until } from './fixtures/rig.js';
 
 const HOP = '192.0.2.1';
 const X = '10.1.0.0/24';

@@ -5,7 +5,7 @@ import { FakeClock } from '../fixtures/fake-clock.js';
 import { ListenRanges } from '../../src/listen-ranges.js';
 import { parseConfig, silentLog } from '../../src/index.js';
 import { parseAddress } from 'bgp-parse';
-import { Rig, until } from './rig.js';
+import { Rig, until } from './fixtures/rig.js';
 
 function recordingLog(): { log: Log; warnings: string[] } {
   const warnings: string[] = [];

@@ -1,7 +1,7 @@
 /** The loop's delay in the summary: what the daemon measures, and that a speaker in other programs needs no measuring. */
 import t from 'tap';
 import { measureLoopDelay } from '../../src/daemon-loop-delay.js';
-import { until, Rig } from './rig.js';
+import { until, Rig } from './fixtures/rig.js';
 
 t.test('a loop that was held up shows it', async (t) => {
   const read = measureLoopDelay();

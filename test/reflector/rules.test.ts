@@ -1,9 +1,9 @@
 /** RFC 4456: who is told what, and what is in it, seen by scripted peers of a real reflector. */
 import t from 'tap';
-import { Rig, until } from './rig.js';
-import type { Reflector, ScriptedPeer } from './rig.js';
-import { quad, u32, wireAttributes } from './say.js';
-import type { Saying } from './say.js';
+import { Rig, until } from './fixtures/rig.js';
+import type { Reflector, ScriptedPeer } from './fixtures/rig.js';
+import { quad, u32, wireAttributes } from './fixtures/say.js';
+import type { Saying } from './fixtures/say.js';
 
 const CLUSTER = '10.9.9.9';
 const HOP = '192.0.2.1';

@@ -3,8 +3,8 @@
  * 2,000 with TORTIE_SCALE=full (as in the issue; the open-file limit is 20,000 then).
  */
 import t from 'tap';
-import type { SwarmCommand } from './swarm-child.js';
-import { Reflector, Swarm } from './swarm.js';
+import type { SwarmCommand } from './fixtures/swarm-child.js';
+import { Reflector, Swarm } from './fixtures/swarm.js';
 
 t.setTimeout(600_000);
 

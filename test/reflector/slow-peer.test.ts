@@ -3,10 +3,10 @@ import t from 'tap';
 import { systemClock } from '../../src/index.js';
 import type { Clock } from '../../src/index.js';
 import { FakeClock } from '../fixtures/fake-clock.js';
-import { Rig, blocks, until } from './rig.js';
-import type { Reflector, ScriptedPeer } from './rig.js';
-import type { Heard } from './heard.js';
-import { announce } from './say.js';
+import { Rig, blocks, until } from './fixtures/rig.js';
+import type { Reflector, ScriptedPeer } from './fixtures/rig.js';
+import type { Heard } from './fixtures/heard.js';
+import { announce } from './fixtures/say.js';
 
 t.setTimeout(120_000);
 

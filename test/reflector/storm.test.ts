@@ -1,6 +1,6 @@
 /** 500 sessions reset at once, three times: all recover, and nobody else misses a keepalive. */
 import t from 'tap';
-import { Reflector, Swarm } from './swarm.js';
+import { Reflector, Swarm } from './fixtures/swarm.js';
 
 t.setTimeout(300_000);
 

@@ -1,8 +1,8 @@
 /** RFC 4456 with several reflectors: two of one cluster, two clusters, a hierarchy, and a ring that must not go round. */
 import t from 'tap';
-import { Rig, until } from './rig.js';
-import type { Reflector, ScriptedPeer } from './rig.js';
-import { quad } from './say.js';
+import { Rig, until } from './fixtures/rig.js';
+import type { Reflector, ScriptedPeer } from './fixtures/rig.js';
+import { quad } from './fixtures/say.js';
 
 t.setTimeout(120_000);
 
