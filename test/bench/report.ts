@@ -30,7 +30,7 @@ export function describeMachine(
     cpu: processors[0]?.model.trim() ?? 'unknown',
     cores: processors.length,
     memoryGb: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
+    kernel: /^[\d.]*\d/.exec(release())?.[0] ?? release(),
     system: /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux',
     node: process.version,
     ...rest,
