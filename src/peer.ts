@@ -198,7 +198,7 @@ export class Peer implements SessionListener {
     const { pipeline } = this.#host;
     if (!this.ribPeer) return undefined;
     const error = pipeline.rib.receive(this.ribPeer, bytes, start, end);
-    pipeline.relieve();
+    pipeline.relieve(this.ribPeer.id);
     return error;
   }
 

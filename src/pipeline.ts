@@ -31,8 +31,15 @@ const TURN_MS = 8;
 const WIDE_MEMBERS = 32;
 const MAX_GATHER_MS = 10;
 
-/** Dirty prefixes from which on input waits for a turn: two batches. */
-const DIRTY_LIMIT = 2 * BATCH_PREFIXES;
+/**
+ * Dirty prefixes from which on input waits for a turn. With one sender every prefix is dirty for one reason: two batches,
+ * so that little waits in memory and receivers have work early (S1). With several, what they say of the same prefixes is
+ * decided once if it is let come in (S3).
+ */
+const DIRTY_LIMIT_ONE_SENDER = 2 * BATCH_PREFIXES;
+const DIRTY_LIMIT = 32 * BATCH_PREFIXES;
+/** Senders count as several for this long after two of them were heard in one turn. */
+const SEVERAL_SENDERS_MS = 1000;
 
 /** Reads each batch after the stages have; must be quick. */
 export type ChangeObserver = (rib: FamilyRib, batch: ChangeBatch) => void;
@@ -64,6 +71,9 @@ export class Pipeline {
   };
   #whenIdle: (() => void)[] = [];
   #scheduled = false;
+  /** Who was heard last since the last turn, 0 = nobody. */
+  #sender = 0;
+  #severalUntilMs = 0;
   #notBeforeMs = 0;
   #stopped = false;
 
@@ -104,9 +114,16 @@ export class Pipeline {
    * Called after each UPDATE: many sockets, or one with much to read, may fill a whole loop iteration with input. Then a
    * turn runs in between, so that what is waiting stays bounded and receivers have something to do meanwhile.
    */
-  relieve(): void {
+  relieve(senderId: number): void {
+    if (senderId !== this.#sender) {
+      if (this.#sender !== 0) this.#severalUntilMs = this.#clock.nowMs() + SEVERAL_SENDERS_MS;
+      this.#sender = senderId;
+    }
     const [v4, v6] = this.rib.families;
-    if (v4.dirty.size + v6.dirty.size >= DIRTY_LIMIT && !this.#stopped) this.turn();
+    const waiting = v4.dirty.size + v6.dirty.size;
+    const full =
+      waiting >= DIRTY_LIMIT_ONE_SENDER && (waiting >= DIRTY_LIMIT || this.#clock.nowMs() > this.#severalUntilMs);
+    if (full && !this.#stopped) this.turn();
     else this.schedule();
   }
 
@@ -131,6 +148,7 @@ export class Pipeline {
   turn(): void {
     const { rib, exporter, fibFeed } = this;
     const startMs = this.#clock.nowMs();
+    this.#sender = 0;
     rib.nowSeconds = this.elapsedSeconds;
     rib.prepare();
     let more = true;

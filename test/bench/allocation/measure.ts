@@ -181,7 +181,7 @@ function drive(bytes: Uint8Array): void {
     const length = (bytes[at + 16]! << 8) | bytes[at + 17]!;
     const error = pipeline.rib.receive(peer, bytes, at + HEADER_LENGTH, at + length);
     if (error) throw error;
-    pipeline.relieve();
+    pipeline.relieve(peer.id);
     at += length;
     if (at < turnAt) continue;
     turnAt = at + OCTETS_PER_TURN;
