@@ -159,7 +159,8 @@ export class Speaker implements Queries {
     }
     this.#setRangePasswords(this.#settings.listenRanges, settings.listenRanges);
     this.#ranges.set(settings.listenRanges);
-    this.#settings = settings;
+    // What takes a restart stays as it was.
+    this.#settings = { ...settings, fib: this.#settings.fib, control: this.#settings.control };
     if (changed.has('clientToClientReflection')) {
       for (const peer of this.#peers.values()) peer.applyExport();
       report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);
