@@ -28,7 +28,7 @@ export interface RefreshOptions {
 }
 
 export class Exporter {
-  /** Packs and fans out; its counters are the exporter's. */
+  /** Packs and fans out. */
   readonly writer: GroupWriter;
 
   /** RFC 4724 §4.1: within our own restart End-of-RIB waits for that of the peers. */

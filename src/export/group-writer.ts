@@ -2,8 +2,6 @@
 /**
  * Packs for one update group and fans out: messages into the group's chunk, cut into segments by source, the chunk to
  * the members in the stream (each without its own segments) or to one lagging member.
- *
- * Counters: what was encoded, what was written, what split horizon kept back.
  */
 import { BATCH_PREFIXES } from '../rib/change-batch.js';
 import type { ChangeBatch } from '../rib/change-batch.js';
@@ -23,8 +21,6 @@ export const BACKLOG_LIMIT_OCTETS = 2 * 1024 * 1024;
 
 export class GroupWriter {
   updatesEncoded = 0;
-  octetsWritten = 0;
-  ownRoutesSkipped = 0;
   /** Sorted batch; `build` it before `writeAnnouncements`. */
   readonly buckets = new Buckets();
 
@@ -103,7 +99,6 @@ export class GroupWriter {
     if (chunk.end === 0) return;
     this.updatesEncoded += chunk.messages;
     if (only) {
-      this.octetsWritten += chunk.end;
       if (only.sink.write(chunk.bytes, 0, chunk.end, chunk.messages)) only.hold(chunk.memory);
     } else {
       for (let i = group.stream.length - 1; i >= 0; i--) {
@@ -152,14 +147,12 @@ export class GroupWriter {
     let beginMessages = 0;
     for (let i = 0; i < segments; i++) {
       const own = segmentSource[i] === member.peerId;
-      if (own) this.ownRoutesSkipped++;
       if (!own && i < segments - 1) continue;
       const last = own ? i - 1 : i;
       const end = last < 0 ? 0 : segmentEnd[last]!;
       if (end > begin) {
         const messages = segmentMessages[last]! - beginMessages;
         if (member.sink.write(chunk.bytes, begin, end, messages)) held = true;
-        this.octetsWritten += end - begin;
       }
       begin = segmentEnd[i]!;
       beginMessages = segmentMessages[i]!;

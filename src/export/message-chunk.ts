@@ -24,6 +24,7 @@ export class MessageChunk {
   /** Messages in the chunk up to the end of a segment. */
   segmentMessages = new Int32Array(64);
   messages = 0;
+  #next = 0;
 
   constructor(memory: ChunkMemory) {
     this.memory = memory;
@@ -107,24 +108,9 @@ export class MessageChunk {
     const source = attributes.bytes;
     for (let i = 0; i < length; i++) out[at + i] = source[i]!;
     at += length;
-    const address = rib.prefixes.address;
-    const lengths = rib.prefixes.length;
-    let index = from;
-    if (pathIds) {
-      for (; index < to && at + 9 <= limit; index++) at = this.#putPath(rib, ids[index]!, pathIds[index]!, at);
-    }
-    for (; index < to && at + 5 <= limit && !pathIds; index++) {
-      const id = ids[index]!;
-      const bits = lengths[id]!;
-      const word = address[id]!;
-      out[at++] = bits;
-      if (bits > 0) out[at++] = word >>> 24;
-      if (bits > 8) out[at++] = word >>> 16;
-      if (bits > 16) out[at++] = word >>> 8;
-      if (bits > 24) out[at++] = word;
-    }
+    at = this.#putPrefixes(rib, ids, pathIds, from, to, at, limit);
     this.#finish(begin, at);
-    return index;
+    return this.#next;
   }
 
   #announceMp(
@@ -153,9 +139,8 @@ export class MessageChunk {
     for (let i = 0; i < attributes.nextHopLength; i++) out[at++] = attributes.nextHop[i]!;
     out[at++] = 0;
     let index = from;
-    for (; index < to && at + 21 <= limit; index++) {
-      at = pathIds ? this.#putPath(rib, ids[index]!, pathIds[index]!, at) : this.#putPrefix(rib, ids[index]!, at);
-    }
+    at = this.#putPrefixes(rib, ids, pathIds, index, to, at, limit);
+    index = this.#next;
     const value = at - mp - 4;
     out[mp + 2] = value >>> 8;
     out[mp + 3] = value;
@@ -186,9 +171,8 @@ export class MessageChunk {
     let at = begin + HEADER + 2;
     let index = from;
     if (rib.index === 0) {
-      for (; index < to && at + 9 <= limit; index++) {
-        at = pathIds ? this.#putPath(rib, ids[index]!, pathIds[index]!, at) : this.#putPrefix(rib, ids[index]!, at);
-      }
+      at = this.#putPrefixes(rib, ids, pathIds, index, to, at, limit);
+      index = this.#next;
       const length = at - begin - HEADER - 2;
       out[begin + HEADER] = length >>> 8;
       out[begin + HEADER + 1] = length;
@@ -204,9 +188,8 @@ export class MessageChunk {
       out[mp + 5] = rib.index + 1;
       out[mp + 6] = 1;
       at = mp + MP_HEAD;
-      for (; index < to && at + 21 <= limit; index++) {
-        at = pathIds ? this.#putPath(rib, ids[index]!, pathIds[index]!, at) : this.#putPrefix(rib, ids[index]!, at);
-      }
+      at = this.#putPrefixes(rib, ids, pathIds, index, to, at, limit);
+      index = this.#next;
       const value = at - mp - 4;
       out[mp + 2] = value >>> 8;
       out[mp + 3] = value;
@@ -217,13 +200,32 @@ export class MessageChunk {
     return index;
   }
 
-  #putPath(rib: FamilyRib, id: number, pathId: number, at: number): number {
+  /** Prefixes of ids[from, to) as long as they fit before `limit`; `#next` is the first that did not. Returns the end. */
+  #putPrefixes(
+    rib: FamilyRib,
+    ids: Int32Array,
+    pathIds: Int32Array | undefined,
+    from: number,
+    to: number,
+    at: number,
+    limit: number,
+  ): number {
     const out = this.bytes;
-    out[at] = pathId >>> 24;
-    out[at + 1] = pathId >>> 16;
-    out[at + 2] = pathId >>> 8;
-    out[at + 3] = pathId;
-    return this.#putPrefix(rib, id, at + 4);
+    const room = 1 + rib.prefixes.words * 4 + (pathIds ? 4 : 0);
+    let index = from;
+    for (; index < to && at + room <= limit; index++) {
+      if (pathIds) {
+        const pathId = pathIds[index]!;
+        out[at] = pathId >>> 24;
+        out[at + 1] = pathId >>> 16;
+        out[at + 2] = pathId >>> 8;
+        out[at + 3] = pathId;
+        at += 4;
+      }
+      at = this.#putPrefix(rib, ids[index]!, at);
+    }
+    this.#next = index;
+    return at;
   }
 
   #putPrefix(rib: FamilyRib, id: number, at: number): number {
