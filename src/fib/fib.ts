@@ -10,7 +10,7 @@ import { closeSocket, createWakeup, wake } from 'netlink';
 import type { FibSettings } from '../config/settings.js';
 import type { Log } from '../support/log.js';
 import type { Counts, FromWorker, RowCursor, ToWorker, WorkerStart } from './messages.js';
-import type { FibEvents, FibPort, FibRow, KernelState } from './port.js';
+import type { FibEvents, FibPort, FibRow, KernelState, NextHopSet } from './port.js';
 
 const MAX_BATCHES = 8;
 const ROWS_PER_CHUNK = 1024;
@@ -98,6 +98,22 @@ export class Fib implements FibPort {
 
   forgetNextHop(id: number): void {
     this.#tell({ type: 'forget', id });
+  }
+
+  nextHopDown(id: number): void {
+    this.#tell({ type: 'down', id, down: true });
+  }
+
+  nextHopUp(id: number): void {
+    this.#tell({ type: 'down', id, down: false });
+  }
+
+  defineNextHopSet(id: number, set: NextHopSet): void {
+    this.#tell({ type: 'define', id, set });
+  }
+
+  forgetNextHopSet(id: number): void {
+    this.#tell({ type: 'forgetSet', id });
   }
 
   get canSubmit(): boolean {

@@ -8,10 +8,12 @@ import type { RouteMessage } from './kernel.js';
 export const NO_GATEWAY = 0;
 /** Something that we never install ourselves: several hops, or a nexthop object. */
 export const OTHER_GATEWAY = 1;
+/** Nowhere on purpose: RTN_BLACKHOLE. */
+export const BLACKHOLE_GATEWAY = 2;
 
 const RTNH_F_DEAD = 1;
 const RTNH_F_ONLINK = 4;
-const FIRST_ID = 2;
+const FIRST_ID = 3;
 
 export interface Gateway {
   /** AF_INET, AF_INET6, or 0 = directly connected. */
@@ -23,7 +25,7 @@ export interface Gateway {
 }
 
 export class Gateways {
-  readonly #entries: (Gateway | undefined)[] = [undefined, undefined];
+  readonly #entries: (Gateway | undefined)[] = new Array<undefined>(FIRST_ID).fill(undefined);
   readonly #ids = new Map<string, number>();
   readonly #free: number[] = [];
   #lastId = 0;
@@ -61,7 +63,7 @@ export class Gateways {
     return this.intern(hop.gatewayFamily, hop.gateway, hop.interfaceIndex, (hop.flags & RTNH_F_ONLINK) !== 0);
   }
 
-  /** Undefined for `NO_GATEWAY` and `OTHER_GATEWAY`. */
+  /** Undefined for the reserved ids. */
   get(id: number): Gateway | undefined {
     return this.#entries[id];
   }

@@ -7,7 +7,7 @@
  */
 // HOT: one call per route that the kernel tells of.
 import { FamilyTable } from './family-table.js';
-import { Gateways, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
+import { BLACKHOLE_GATEWAY, Gateways, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
 import type { AddressMessage, Kernel, KernelListener, LinkMessage, RouteMessage } from './kernel.js';
 import { NetworkState } from './network-state.js';
 import { RowFlag } from './prefix-table.js';
@@ -17,6 +17,7 @@ import { Resync } from './resync.js';
 const AF_INET = 2;
 const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;
+const RTN_BLACKHOLE = 6;
 const IPV6_DEFAULT_METRIC = 1024;
 /** Gateways remembered before unused ones are looked for. */
 const SWEEP_GATEWAYS_FROM = 4096;
@@ -111,7 +112,7 @@ export class KernelMirror implements KernelListener {
     const { rows } = table;
     const row = table.rowOf(route, !deleted);
     if (row < 0) return;
-    const gateway = route.type === RTN_UNICAST && route.tos === 0 ? this.gateways.ofRoute(route, false) : OTHER_GATEWAY;
+    const gateway = this.#leadOf(route);
     if (deleted) {
       if (rows.installed[row] === NO_GATEWAY) return;
       if (rows.installed[row] !== gateway) {
@@ -128,6 +129,13 @@ export class KernelMirror implements KernelListener {
     } else if (rows.nextHop[row] !== 0) rows.flags[row]! |= RowFlag.repair;
     rows.installed[row] = gateway;
     table.markDirty(row);
+  }
+
+  /** Where our route leads. */
+  #leadOf(route: RouteMessage): number {
+    if (route.tos !== 0) return OTHER_GATEWAY;
+    if (route.type === RTN_UNICAST) return this.gateways.ofRoute(route, false);
+    return route.type === RTN_BLACKHOLE ? BLACKHOLE_GATEWAY : OTHER_GATEWAY;
   }
 
   /** Our route is gone without us. */

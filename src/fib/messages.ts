@@ -1,7 +1,7 @@
 /** What the main thread and the FIB worker say to each other. Arrays are transferred, not copied. */
 import type { Family } from 'bgp-parse';
 import type { MessagePort } from 'node:worker_threads';
-import type { FibRow, KernelState, NextHopState } from './port.js';
+import type { FibRow, KernelState, NextHopSet, NextHopState } from './port.js';
 import type { SyncerSettings } from './syncer.js';
 
 export interface RowCursor {
@@ -29,6 +29,9 @@ export interface WorkerStart {
 export type ToWorker =
   | { readonly type: 'track'; readonly id: number; readonly address: Uint8Array; readonly interfaceName?: string }
   | { readonly type: 'forget'; readonly id: number }
+  | { readonly type: 'down'; readonly id: number; readonly down: boolean }
+  | { readonly type: 'define'; readonly id: number; readonly set: NextHopSet }
+  | { readonly type: 'forgetSet'; readonly id: number }
   | { readonly type: 'submit'; readonly family: Family; readonly records: Uint32Array; readonly count: number }
   | { readonly type: 'sweep' }
   | { readonly type: 'rows'; readonly request: number; readonly cursor: RowCursor; readonly max: number }

@@ -41,7 +41,27 @@ export interface NextHopState {
 /** Status of a prefix in the kernel. */
 export const FibStatus = { absent: 0, pending: 1, installed: 2, failed: 3 } as const;
 
-/** 32-bit words per route record: prefixId, nextHopId (0 = remove), prefix length, then 1 or 4 address words. */
+/**
+ * The target of a route: 0 = remove; 1..0x7fffffff = a next hop as tracked; from here on = a next-hop set as defined;
+ * `BLACKHOLE_TARGET` = drop what is sent there.
+ */
+export const FIRST_NEXT_HOP_SET = 0x80000000;
+export const BLACKHOLE_TARGET = 0xffffffff;
+
+/** A next hop and its share of the traffic, 1..256. */
+export interface WeightedNextHop {
+  /** As given to `trackNextHop`. */
+  readonly nextHop: number;
+  readonly weight: number;
+}
+
+/** Next hops used together, and those that take over when none of them is usable any more. */
+export interface NextHopSet {
+  readonly primary: readonly WeightedNextHop[];
+  readonly backup: readonly WeightedNextHop[];
+}
+
+/** 32-bit words per route record: prefixId, target, prefix length, then 1 or 4 address words. */
 export const ROUTE_RECORD_WORDS = { 'ipv4-unicast': 4, 'ipv6-unicast': 7 } as const satisfies Record<Family, number>;
 
 export interface FibEvents {
@@ -74,6 +94,16 @@ export interface FibPort {
   /** Begins to resolve an address and keeps telling changes; the first answer always comes. Ids are the caller's, > 0. */
   trackNextHop(id: number, address: AddressBytes, interfaceName?: string): void;
   forgetNextHop(id: number): void;
+  /**
+   * A hint: the next hop is of no use from now on, whatever the kernel says (its peer or its BFD session is down).
+   * Routes through it fail over at once, before any of them is submitted again. Holds until `nextHopUp` or `forgetNextHop`.
+   */
+  nextHopDown(id: number): void;
+  nextHopUp(id: number): void;
+  /** Names a set, `FIRST_NEXT_HOP_SET` <= id < `BLACKHOLE_TARGET`, before the first record does. Sets never change. */
+  defineNextHopSet(id: number, set: NextHopSet): void;
+  /** When no record names the set any more; its id may be used again. */
+  forgetNextHopSet(id: number): void;
   /** False while too many batches are under way: keep the changes and wait for `room`. */
   readonly canSubmit: boolean;
   /** Hands over `count` records; the array's memory is transferred and may not be used again. */

@@ -50,16 +50,23 @@ function errorText(syncer: Syncer, table: FamilyTable, row: number): string | un
     case Reason.blocked:
       return `blocked by ${blockerText(syncer, table, row)}`;
     case Reason.unreachable: {
-      const nextHop = syncer.resolver.get(rows.nextHop[row]!);
-      if (!nextHop) return 'next hop is not known any more';
-      const detail = nextHop.resolvable ? 'an IPv6 route needs an IPv6 next hop' : nextHop.detail;
-      return `next hop ${formatAddress(nextHop.address)} is not reachable: ${detail}`;
+      const set = syncer.targets.set(rows.nextHop[row]!);
+      if (!set) return unreachableText(syncer, rows.nextHop[row]!);
+      const all = [...set.primary, ...set.backup].map(({ nextHop }) => unreachableText(syncer, nextHop));
+      return [...new Set(all)].join('; ');
     }
     case Reason.errno:
       return errnoName(rows.errno[row]!);
     default:
       return undefined;
   }
+}
+
+function unreachableText(syncer: Syncer, id: number): string {
+  const nextHop = syncer.resolver.get(id);
+  if (!nextHop) return 'next hop is not known any more';
+  const hint = syncer.targets.isDown(id) ? 'its peer is down' : 'an IPv6 route needs an IPv6 next hop';
+  return `next hop ${formatAddress(nextHop.address)} is not reachable: ${nextHop.resolvable ? hint : nextHop.detail}`;
 }
 
 /** In the words of `ip route`. */

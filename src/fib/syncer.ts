@@ -9,19 +9,27 @@
 // HOT: guarded by the scenarios S7 and S7M.
 import type { Family } from 'bgp-parse';
 import type { FamilyTable } from './family-table.js';
-import { NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
+import { BLACKHOLE_GATEWAY, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
 import { KernelOperation, type Kernel, type RouteMessage } from './kernel.js';
 import { KernelMirror } from './kernel-mirror.js';
 import { NextHopResolver } from './next-hop-resolver.js';
-import { type FibRow, FibStatus, type KernelState, type NextHopState, ROUTE_RECORD_WORDS } from './port.js';
+import {
+  type FibRow,
+  FibStatus,
+  type KernelState,
+  type NextHopSet,
+  type NextHopState,
+  ROUTE_RECORD_WORDS,
+} from './port.js';
 import { NO_ID, RowFlag } from './prefix-table.js';
 import { Action, Reason, actionOf, decide, reasonOf, statusOf } from './reconcile.js';
 import { Retries } from './retries.js';
 import { StatusReport } from './status-report.js';
 import { describeRow, prefixText } from './row-view.js';
+import { Targets } from './targets.js';
 
-const AF_INET = 2;
 const RTN_UNICAST = 1;
+const RTN_BLACKHOLE = 6;
 const RT_SCOPE_NOWHERE = 255;
 const RTNH_F_ONLINK = 4;
 const MAX_BATCH = 256;
@@ -47,6 +55,7 @@ export interface SyncerEvents {
 export class Syncer {
   readonly mirror: KernelMirror;
   readonly resolver: NextHopResolver;
+  readonly targets: Targets;
   readonly settings: SyncerSettings;
   /** Rows by `FibStatus`. */
   readonly counts = [0, 0, 0, 0];
@@ -85,6 +94,7 @@ export class Syncer {
     this.resolver = new NextHopResolver(this.mirror.network, this.mirror.gateways, (address) =>
       this.mirror.tables[address.length === 4 ? 0 : 1].longestMatch(address, settings.protocol),
     );
+    this.targets = new Targets(this.resolver, this.mirror.gateways);
     const report = (family: Family) => (pairs: Uint32Array, count: number) =>
       events.statusChanged(family, pairs, count);
     this.#reports = [new StatusReport(report('ipv4-unicast')), new StatusReport(report('ipv6-unicast'))];
@@ -112,12 +122,26 @@ export class Syncer {
   trackNextHop(id: number, address: Uint8Array, interfaceName: string | undefined): void {
     const state = this.resolver.track(id, address, interfaceName);
     this.#events.nextHopsChanged([state]);
-    this.#markUsersOf(new Set([id]));
+    this.#markUsersOf([id]);
   }
 
   forgetNextHop(id: number): void {
     this.resolver.forget(id);
-    this.#markUsersOf(new Set([id]));
+    this.targets.forgetNextHop(id);
+    this.#markUsersOf([id]);
+  }
+
+  /** The speaker's hint that a next hop is of no use (or is again), whatever the kernel says. */
+  setNextHopDown(id: number, down: boolean): void {
+    if (this.targets.setDown(id, down)) this.#markUsersOf([id]);
+  }
+
+  defineNextHopSet(id: number, set: NextHopSet): void {
+    this.targets.define(id, set);
+  }
+
+  forgetNextHopSet(id: number): void {
+    this.targets.forget(id);
   }
 
   /** Takes what the speaker wants; the layout of records is `ROUTE_RECORD_WORDS`. */
@@ -211,10 +235,11 @@ export class Syncer {
     const changed = this.resolver.refresh();
     if (changed.length === 0) return;
     this.#events.nextHopsChanged(changed);
-    this.#markUsersOf(new Set(changed.map((each) => each.id)));
+    this.#markUsersOf(changed.map((each) => each.id));
   }
 
-  #markUsersOf(ids: ReadonlySet<number>): void {
+  #markUsersOf(nextHops: readonly number[]): void {
+    const ids = this.targets.concernedBy(nextHops);
     for (const table of this.mirror.tables) {
       const { nextHop, rowLimit } = table.rows;
       for (let row = 0; row < rowLimit; row++) {
@@ -251,7 +276,7 @@ export class Syncer {
     const { rows } = table;
     if (this.settings.watchOnly) return count;
     const nextHop = rows.nextHop[row]!;
-    const gateway = nextHop === 0 ? NO_GATEWAY : this.#gatewayFor(table, nextHop);
+    const gateway = nextHop === 0 ? NO_GATEWAY : this.targets.gatewayFor(nextHop, table.addressFamily);
     const installed = rows.installed[row]!;
     const blocked = nextHop !== 0 && table.blocker(row, this.settings.table) >= 0;
     const packed = decide(nextHop !== 0, gateway, installed, blocked, (rows.flags[row]! & RowFlag.adopted) !== 0);
@@ -276,13 +301,6 @@ export class Syncer {
     return count + 1;
   }
 
-  /** Where the next hop leads for routes of this family; an IPv6 route cannot go via an IPv4 gateway. */
-  #gatewayFor(table: FamilyTable, nextHop: number): number {
-    const gateway = this.resolver.get(nextHop)?.gateway ?? NO_GATEWAY;
-    if (table.addressFamily === AF_INET) return gateway;
-    return this.mirror.gateways.get(gateway)?.family === AF_INET ? NO_GATEWAY : gateway;
-  }
-
   #queue(operation: KernelOperation, table: FamilyTable, row: number, gatewayId: number): void {
     const message = this.#message;
     message.clear();
@@ -293,6 +311,7 @@ export class Syncer {
     message.protocol = this.settings.protocol;
     message.priority = this.mirror.metric(table.addressFamily);
     if (operation === KernelOperation.remove) message.scope = RT_SCOPE_NOWHERE;
+    else if (gatewayId === BLACKHOLE_GATEWAY) message.type = RTN_BLACKHOLE;
     else {
       const gateway = this.mirror.gateways.get(gatewayId)!;
       message.type = RTN_UNICAST;

@@ -17,7 +17,8 @@ const ENOUGH_PENDING = 65536;
 /** Longest wait, so that a process that ends without `stop` is not held up for longer. */
 const MAX_WAIT_MS = 250;
 
-type Submission = Extract<ToWorker, { type: 'submit' | 'sweep' }>;
+/** What is taken in the order it was said: an id is forgotten only after the records that stopped naming it. */
+type Submission = Exclude<ToWorker, { type: 'rows' | 'stop' }>;
 
 class FibWorker implements SyncerEvents {
   readonly #port: MessagePort;
@@ -25,6 +26,8 @@ class FibWorker implements SyncerEvents {
   readonly #kernel: NetlinkKernel;
   readonly #syncer: Syncer;
   readonly #submissions: Submission[] = [];
+  /** Ids whose forgetting waits among the submissions. */
+  readonly #leaving = new Map<number, number>();
   #stop: { keepRoutes: boolean } | undefined;
   #told: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
 
@@ -72,11 +75,17 @@ class FibWorker implements SyncerEvents {
         case 'sweep':
           this.#submissions.push(message);
           break;
-        case 'track':
-          this.#syncer.trackNextHop(message.id, message.address, message.interfaceName);
-          break;
         case 'forget':
-          this.#syncer.forgetNextHop(message.id);
+        case 'forgetSet':
+          this.#leaving.set(message.id, (this.#leaving.get(message.id) ?? 0) + 1);
+          this.#submissions.push(message);
+          break;
+        case 'track':
+        case 'define':
+        case 'down':
+          // At once, since somebody waits for it; but not before the id's old meaning has gone.
+          if (this.#leaving.has(message.id)) this.#submissions.push(message);
+          else this.#absorb(message);
           break;
         case 'rows':
           this.#tell({ type: 'rows', request: message.request, ...this.#syncer.rows(message.cursor, message.max) });
@@ -89,12 +98,38 @@ class FibWorker implements SyncerEvents {
   }
 
   #absorb(submission: Submission): void {
-    if (submission.type === 'sweep') {
-      this.#syncer.sweepStale();
-      return;
+    switch (submission.type) {
+      case 'submit':
+        this.#syncer.submit(submission.family, submission.records, submission.count);
+        this.#tell({ type: 'absorbed' });
+        break;
+      case 'sweep':
+        this.#syncer.sweepStale();
+        break;
+      case 'track':
+        this.#syncer.trackNextHop(submission.id, submission.address, submission.interfaceName);
+        break;
+      case 'forget':
+        this.#gone(submission.id);
+        this.#syncer.forgetNextHop(submission.id);
+        break;
+      case 'down':
+        this.#syncer.setNextHopDown(submission.id, submission.down);
+        break;
+      case 'define':
+        this.#syncer.defineNextHopSet(submission.id, submission.set);
+        break;
+      case 'forgetSet':
+        this.#gone(submission.id);
+        this.#syncer.forgetNextHopSet(submission.id);
+        break;
     }
-    this.#syncer.submit(submission.family, submission.records, submission.count);
-    this.#tell({ type: 'absorbed' });
+  }
+
+  #gone(id: number): void {
+    const left = this.#leaving.get(id)! - 1;
+    if (left > 0) this.#leaving.set(id, left);
+    else this.#leaving.delete(id);
   }
 
   #counts(): Counts {
