@@ -9,6 +9,7 @@ import type { GroupParameters } from './export/group-parameters.js';
 import type { Member } from './export/member.js';
 import type { Pipeline } from './pipeline.js';
 import type { RibPeer, RibSession } from './rib/rib-peers.js';
+import { PeerLimits } from './peer-limits.js';
 import { PeerSession } from './session/peer-session.js';
 import type { PeerSessionDeps } from './session/peer-session.js';
 import type { DownReason, Negotiated, SessionListener } from './session/types.js';
@@ -51,6 +52,7 @@ export class Peer implements SessionListener {
   readonly members: [Member | undefined, Member | undefined] = [undefined, undefined];
   /** Switched off by `bgpctl peer A disable`. */
   disabled = false;
+  readonly limits: PeerLimits;
   /** Dynamic peers: the last connection has gone. */
   ended: (() => void) | undefined;
   readonly #host: PeerHost;
@@ -75,6 +77,17 @@ export class Peer implements SessionListener {
       this,
       host.sessionDeps,
     );
+    this.limits = new PeerLimits(options, {
+      name: this.name,
+      clock: host.clock,
+      log: host.log,
+      holdDown: (held) => {
+        this.session.holdDown(held);
+        // A dynamic peer was kept only for this.
+        if (!held && !this.negotiated) this.ended?.();
+      },
+      cease: (error) => this.session.cease(error),
+    });
   }
 
   get name(): string {
@@ -128,6 +141,8 @@ export class Peer implements SessionListener {
   /** Leaves for good: the session ends, the paths go. */
   dispose(subcode: number, text?: string): Promise<void> {
     const closed = this.session.dispose(subcode, text);
+    this.limits.dispose();
+    this.#host.pipeline.observers.delete(this.#watchOut);
     this.#cancelStale?.();
     if (this.ribPeer) this.#host.pipeline.rib.removePeer(this.ribPeer);
     this.ribPeer = undefined;
@@ -139,8 +154,11 @@ export class Peer implements SessionListener {
   reconfigure(options: PeerOptions): void {
     this.options = options;
     this.session.reconfigure(options);
+    const otherLimit = this.limits.reconfigure(options);
     if (!this.ribPeer || !this.negotiated) return;
     const { pipeline } = this.#host;
+    if (otherLimit) this.#applyLimit(this.ribPeer, this.negotiated);
+    this.#watchOutIfAsked();
     if (this.ribPeer.session.importAccept !== this.importAccept)
       pipeline.rib.setImport(this.ribPeer, this.importAccept);
     this.applyExport();
@@ -182,6 +200,8 @@ export class Peer implements SessionListener {
     this.#cancelStale?.();
     this.#cancelStale = undefined;
     if (this.ribPeer.stale[0]! + this.ribPeer.stale[1]! > 0) this.#sweepStaleAfter(STALE_PATHS_MS);
+    this.limits.begin();
+    pipeline.rib.setPrefixLimit(this.ribPeer, this.limits.incoming);
     for (const family of negotiated.families) {
       const parameters = this.#groupParameters(family, negotiated, addresses);
       this.members[parameters.familyIndex] = pipeline.exporter.join(this.ribPeer.id, this.session, parameters);
@@ -192,6 +212,7 @@ export class Peer implements SessionListener {
     );
     pipeline.schedule();
     this.#host.peerChanged(this);
+    this.#watchOutIfAsked();
   }
 
   update(bytes: Uint8Array, start: number, end: number): BgpError | undefined {
@@ -222,6 +243,7 @@ export class Peer implements SessionListener {
     const { pipeline, log } = this.#host;
     const restart = this.negotiated?.gracefulRestart;
     this.negotiated = undefined;
+    pipeline.observers.delete(this.#watchOut);
     for (const [index, member] of this.members.entries()) {
       if (member) pipeline.exporter.leave(member);
       this.members[index] = undefined;
@@ -248,6 +270,35 @@ export class Peer implements SessionListener {
   drained(): void {
     for (const member of this.members) if (member) this.#host.pipeline.exporter.drained(member);
     this.#host.pipeline.schedule();
+  }
+
+  readonly #watchOut = (): void => this.limits.checkOut(this.members, this.#host.pipeline.exporter);
+
+  #watchOutIfAsked(): void {
+    const { observers } = this.#host.pipeline;
+    if (!this.limits.watchesOut) observers.delete(this.#watchOut);
+    else {
+      observers.add(this.#watchOut);
+      this.#watchOut();
+    }
+  }
+
+  /** Another limit in the middle of a session: what the old one kept out is asked for, too many already are too many. */
+  #applyLimit(ribPeer: RibPeer, negotiated: Negotiated): void {
+    const keptOut = ribPeer.limit?.rejected ?? [0, 0];
+    const limit = this.limits.incoming;
+    this.#host.pipeline.rib.setPrefixLimit(ribPeer, limit);
+    for (const family of negotiated.families) {
+      const index = family === 'ipv4-unicast' ? 0 : 1;
+      const count = ribPeer.paths[index]!;
+      if (limit?.rule.action === 'reset' && count > limit.rule.max) {
+        limit.admits(index, count);
+        this.session.cease(limit.error(family));
+        return;
+      }
+      limit?.counted(index, count);
+      if (keptOut[index]! > 0) this.session.sendRouteRefresh(family);
+    }
   }
 
   #sweepStaleAfter(delayMs: number): void {

@@ -136,6 +136,14 @@ export class SpeakerViews {
     const { options } = peer;
     if (options.shutdown) notes.push('administratively down: shutdown is set in the configuration');
     if (peer.disabled) notes.push('administratively down: disabled with bgpctl');
+    if (peer.limits.heldDown !== undefined) notes.push(peer.limits.heldDown);
+    for (const [index, rejected] of (peer.limits.incoming?.rejected ?? []).entries()) {
+      if (rejected === 0 || peer.limits.incoming?.rule.action === 'reset') continue;
+      const family = index === 0 ? 'ipv4-unicast' : 'ipv6-unicast';
+      notes.push(
+        `${rejected} ${family} announcements were not taken: prefixLimit is ${peer.limits.incoming!.rule.max}`,
+      );
+    }
     if (peer.external && options.import === undefined) {
       notes.push('nothing is accepted from this external peer: no import policy is named (RFC 8212)');
     }

@@ -280,14 +280,18 @@ export class Speaker implements Queries {
       case 'enable':
         if (peer.options.shutdown) return `peer ${address} is shut down in the configuration`;
         peer.disabled = false;
+        peer.limits.release();
         peer.start();
         break;
       case 'disable':
         peer.disabled = true;
+        peer.limits.release();
         void peer.session.stop(CeaseSubcode.administrativeShutdown, text);
         break;
       case 'reset':
-        if (peer.session.stopped) return `peer ${address} is down: enable it first`;
+        if (peer.session.stopped && peer.limits.heldDown === undefined)
+          return `peer ${address} is down: enable it first`;
+        peer.limits.release();
         peer.session.reset(text);
         break;
       case 'refresh': {
@@ -403,13 +407,13 @@ export class Speaker implements Queries {
     if (!range || !this.#host) return undefined;
     // It is back while its stale paths were waited for.
     const known = this.#peers.get(peerKey(address, interfaceName));
-    if (known?.dynamic) return known.session;
+    if (known?.dynamic) return known.limits.heldDown === undefined ? known.session : 'refused';
     const options = interfaceName === undefined ? range.peer : { ...range.peer, interface: interfaceName };
     if (!this.#ranges.admit(peerKey(address, interfaceName), address)) return 'refused';
     const peer = this.#addPeer(address, options, true);
     peer.ended = () => {
       // Its stale paths are waited for (RFC 4724); then it is forgotten.
-      if (peer.keepsStalePaths) return;
+      if (peer.keepsStalePaths || peer.limits.heldDown !== undefined) return;
       if (this.#peers.get(peer.session.key) !== peer) return;
       void this.#removePeer(peer, CeaseSubcode.peerDeconfigured);
     };

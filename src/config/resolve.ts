@@ -87,8 +87,29 @@ function resolveOptions(raw: RawPeerOptions, group: string | undefined): PeerOpt
     extendedMessages: raw.extendedMessages ?? false,
     extendedNextHop: raw.extendedNextHop ?? false,
     shutdown: raw.shutdown ?? false,
+    ...resolveLimits(raw),
     import: raw.import,
     export: raw.export,
+  };
+}
+
+function resolveLimits({ prefixLimit, prefixLimitOut }: RawPeerOptions): Partial<PeerOptions> {
+  return {
+    ...(prefixLimit && {
+      prefixLimit: {
+        max: prefixLimit.max!,
+        warnAt: prefixLimit.warnAt,
+        action: prefixLimit.action ?? 'reject',
+        restartAfterSeconds: prefixLimit.restartAfter,
+      },
+    }),
+    ...(prefixLimitOut && {
+      prefixLimitOut: {
+        max: prefixLimitOut.max!,
+        warnAt: prefixLimitOut.warnAt,
+        restartAfterSeconds: prefixLimitOut.restartAfter,
+      },
+    }),
   };
 }
 

@@ -149,19 +149,39 @@ export const PEER_OPTION_KEYS = {
     map({
       max: key(integer(1, 4294967295), 'live', undefined, 'Most prefixes that are taken from the peer.'),
       warnAt: key(integer(1, 4294967295), 'live', 'none', 'Number of prefixes from which a warning is logged.'),
-      action: key(oneOf('reject', 'reset'), 'live', 'reject', 'What happens above `max`.'),
+      action: key(
+        oneOf('reject', 'reset'),
+        'live',
+        'reject',
+        'What happens above `max`: the surplus is not taken, or the session is closed (Cease, Maximum Number of Prefixes Reached).',
+      ),
       restartAfter: key(
         integer(1, 86400),
         'live',
         'none',
-        'Time after which a session that was reset is opened again.',
+        'Time after which a session that was reset is opened again; without it, `bgpctl peer A enable` does.',
         seconds,
       ),
     }),
     'live',
     'none',
-    'Limit of received prefixes.',
-    notYet,
+    'Limit of received prefixes of each family, counted before any policy (with ADD-PATH, every path counts).',
+  ),
+  prefixLimitOut: key(
+    map({
+      max: key(integer(1, 4294967295), 'live', undefined, 'Most prefixes that are advertised to the peer.'),
+      warnAt: key(integer(1, 4294967295), 'live', 'none', 'Number of prefixes from which a warning is logged.'),
+      restartAfter: key(
+        integer(1, 86400),
+        'live',
+        'none',
+        'Time after which the session is opened again; without it, `bgpctl peer A enable` does.',
+        seconds,
+      ),
+    }),
+    'live',
+    'none',
+    'Limit of advertised prefixes of each family: a guard against leaks. With more to tell, the session is closed (Cease, Maximum Number of Prefixes Reached).',
   ),
   import: key(
     policyName,

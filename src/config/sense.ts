@@ -128,6 +128,7 @@ function checkOptions(options: RawPeerOptions, at: Path, origin: Origin, raw: Ra
     report([...at, 'asn'], "is missing: give the peer's AS number, internal or external (here or in the group)");
   }
   checkTimes(options, origin, report);
+  checkLimits(options, origin, report);
   checkType(options, origin, raw.asn, report);
   if (options.families?.length === 0)
     report(origin('families'), 'is empty: name at least one family, or remove the key');
@@ -139,6 +140,21 @@ function checkOptions(options: RawPeerOptions, at: Path, origin: Origin, raw: Ra
     if (name !== undefined && !BUILT_IN_POLICIES.includes(name)) {
       report(origin(direction), `there is no policy ${JSON.stringify(name)}; allowed are accept and reject`);
     }
+  }
+}
+
+function checkLimits(options: RawPeerOptions, origin: Origin, report: Report): void {
+  for (const name of ['prefixLimit', 'prefixLimitOut'] as const) {
+    const limit = options[name];
+    if (!limit) continue;
+    if (limit.max === undefined) report([...origin(name), 'max'], 'is missing: give the number of prefixes');
+    else if (limit.warnAt !== undefined && limit.warnAt > limit.max) {
+      report([...origin(name), 'warnAt'], `must be 1..${limit.max}, not above max`);
+    }
+  }
+  const limit = options.prefixLimit;
+  if (limit?.restartAfter !== undefined && limit.action !== 'reset') {
+    report([...origin('prefixLimit'), 'restartAfter'], 'is only for action: reset');
   }
 }
 

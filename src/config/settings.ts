@@ -56,9 +56,19 @@ export interface PeerOptions {
   readonly extendedMessages: boolean;
   readonly extendedNextHop: boolean;
   readonly shutdown: boolean;
+  readonly prefixLimit?: PrefixLimitSettings | undefined;
+  readonly prefixLimitOut?: Omit<PrefixLimitSettings, 'action'> | undefined;
   /** Policy names; `accept` and `reject` are built in. undefined = the default of the session type (RFC 8212). */
   readonly import: string | undefined;
   readonly export: string | undefined;
+}
+
+export interface PrefixLimitSettings {
+  readonly max: number;
+  readonly warnAt: number | undefined;
+  readonly action: 'reject' | 'reset';
+  /** undefined = until an operator enables the peer. */
+  readonly restartAfterSeconds: number | undefined;
 }
 
 export interface PeerSettings extends PeerOptions {

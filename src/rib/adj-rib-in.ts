@@ -26,6 +26,7 @@ import { AttributeFlag, BlockContext, scanContextOf } from './columns/attribute-
 import type { AttributePool } from './columns/attribute-pool.js';
 import { PathFlag } from './columns/path-table.js';
 import type { FamilyRib } from './family-rib.js';
+import { takeWithinLimit } from './prefix-limit.js';
 import type { RibPeer } from './rib-peers.js';
 
 /** Told when the peer has said all it has of a family (RFC 4724 §2). */
@@ -205,6 +206,24 @@ export class AdjRibIn {
     if ((attributes.flags[attribute]! & AttributeFlag.discarded) !== 0) {
       this.#countMalformed(peer, 'an attribute was discarded (RFC 7606)');
     }
+    // Every prefix takes an octet or more.
+    if (peer.paths[rib.index]! + (end - at) > peer.watchAt) {
+      return takeWithinLimit(peer.limit!, peer, rib, bytes, at, end, (from, to) =>
+        this.#take(peer, rib, attribute, bytes, from, to),
+      );
+    }
+    return this.#take(peer, rib, attribute, bytes, at, end);
+  }
+
+  #take(
+    peer: RibPeer,
+    rib: FamilyRib,
+    attribute: number,
+    bytes: Uint8Array,
+    at: number,
+    end: number,
+  ): BgpError | undefined {
+    const attributes = this.#attributes;
     const prefixes = rib.prefixes;
     const paths = rib.paths;
     const peerId = peer.id;

@@ -4,6 +4,7 @@
  */
 import type { Family } from 'bgp-parse';
 import { grow, grownCapacity } from './columns/grow.js';
+import type { PrefixLimit } from './prefix-limit.js';
 
 /** Where a path came from, which decides to whom it may go (RFC 4271 §9.2, RFC 4456 §6). */
 export const SourceKind = { local: 0, external: 1, client: 2, nonClient: 3 } as const;
@@ -41,6 +42,9 @@ export class RibPeer {
   readonly stale = [0, 0];
   /** End-of-RIB has been received in this session. */
   readonly endOfRib = [false, false];
+  /** Counts of paths above which a message is looked at prefix by prefix (`limit`). */
+  watchAt = Infinity;
+  limit: PrefixLimit | undefined;
   malformedUpdates = 0;
   lastMalformed = '';
 

@@ -17,6 +17,7 @@ import { Decision } from './decision.js';
 import { FamilyRib } from './family-rib.js';
 import { NextHops } from './next-hops.js';
 import type { NextHopTracker } from './next-hops.js';
+import type { PrefixLimit } from './prefix-limit.js';
 import { RibPeers } from './rib-peers.js';
 import type { RibPeer, RibSession } from './rib-peers.js';
 
@@ -157,6 +158,12 @@ export class Rib {
   setImport(peer: RibPeer, accept: boolean): void {
     this.peers.update(peer, { ...peer.session, importAccept: accept });
     this.#markPeerDirty(peer);
+  }
+
+  /** The limit of prefixes from a peer has changed; undefined = none. */
+  setPrefixLimit(peer: RibPeer, limit: PrefixLimit | undefined): void {
+    peer.limit = limit;
+    peer.watchAt = limit?.watchAt ?? Infinity;
   }
 
   /** Originates a prefix with canonical attributes; saying it again replaces them. */

@@ -291,7 +291,9 @@ export class Attempt implements ConnectionHandler, Timed {
         counters.updatesIn++;
         const error = this.#owner.update(bytes, start, end);
         if (error && this.connection === connection) {
-          this.feed({ type: 'UpdateMsgErr', notification: error }, error.message);
+          // RFC 4271 §8.1.2: too many prefixes are an automatic stop, nothing is wrong with the message.
+          const type = error.code === NotificationCode.cease ? 'AutomaticStop' : 'UpdateMsgErr';
+          this.feed({ type, notification: error }, error.message);
         }
       }
     } else {

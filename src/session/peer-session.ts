@@ -97,6 +97,8 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   #adminUp = false;
   /** In Idle: the wait is no punishment, so a connection of the peer ends it. */
   #idleAccepts = false;
+  /** After its end the session stays Idle until `holdDown(false)`. */
+  #heldDown = false;
   #cancelIdleHold: Cancel | undefined;
   /** Connections that are delivering their last words. */
   readonly #closing = new Set<Connection>();
@@ -163,6 +165,18 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     if (this.#primary.state === 'Idle') this.#startAgain();
     else if (this.#primary.state !== 'Active') this.#cease(CeaseSubcode.administrativeReset, text);
     else if (!this.passive) this.#primary.feed({ type: 'ConnectRetryTimerExpires' });
+  }
+
+  /** Ends the session with the NOTIFICATION of an error that was not found in a message of the peer (RFC 4271 §8.1.2). */
+  cease(error: BgpError): void {
+    this.#active?.feed({ type: 'AutomaticStop', notification: error }, error.message);
+  }
+
+  /** Held down, the session stays Idle after its end and refuses connections; false starts it again. */
+  holdDown(held: boolean): void {
+    const released = this.#heldDown && !held;
+    this.#heldDown = held;
+    if (released && this.#adminUp && this.#primary.state === 'Idle') this.#startAgain();
   }
 
   /** Asks the peer to send its routes again; false = not established, or not agreed on. */
@@ -437,6 +451,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
       return;
     }
     if (this.#primary.state !== 'Idle' || !this.#adminUp) return;
+    if (this.#heldDown) {
+      this.#idleAccepts = false;
+      this.#cancelIdleHold?.();
+      return;
+    }
     const livedMs = ending.from === 'Established' ? this.clock.nowMs() - this.#primary.establishedAtMs : 0;
     const { waitMs, accepts, fellBack } = this.#policy.idleHold(ending, damp, livedMs);
     if (fellBack) {
