@@ -13,7 +13,7 @@ const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
 /** JSON lines on stdout, written synchronously: nothing is lost when the process ends. */
 export async function createJsonLog(level: LogLevel): Promise<DaemonLog> {
-  const { pino } = await import('pino');
+  const { default: pino } = await import('pino');
   const logger = pino(
     {
       level,

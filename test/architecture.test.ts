@@ -191,6 +191,21 @@ t.test('no file needs itself', (t) => {
   t.end();
 });
 
+t.test('programs', (t) => {
+  // Workers are found by their file beside the code that starts them; packed, all lie in one folder.
+  const config = readFileSync(join(root, 'esbuild.config.js'), 'utf8');
+  const started = sources.flatMap(({ path }) =>
+    [...readFileSync(join(root, path), 'utf8').matchAll(/new Worker\(new URL\('\.\/([\w-]+)\.js'/g)].map(
+      ([, name]) => ({ name: name!, file: `dist/${path.slice(0, path.lastIndexOf('/'))}/${name}.js` }),
+    ),
+  );
+  t.ok(started.length > 0, 'there are workers');
+  t.equal(new Set(started.map(({ name }) => name)).size, started.length, 'each has a name of its own');
+  for (const { name, file } of started)
+    t.match(config, new RegExp(`['"]?${name}['"]?: '${file}'`), `${file} is packed`);
+  t.end();
+});
+
 t.test('parts of Node', (t) => {
   const rules: { what: string; found: (source: Source) => boolean; only: RegExp }[] = [
     {
@@ -220,7 +235,7 @@ t.test('parts of Node', (t) => {
         /(?<![.\w])(setTimeout|setInterval|setImmediate|performance\.now|Date\.now|new Date\(\))/.test(code) ||
         imports.some(({ from }) => /^(node:)?timers/.test(from)),
       // The FIB worker is a program of its own, in its own thread.
-      only: /^src\/support\/clock\.ts$|^src\/fib\/worker\.ts$|^src\/(lab|daemon)|^netlink\/src\/icmp\.ts$/,
+      only: /^src\/support\/clock\.ts$|^src\/fib\/fib-worker\.ts$|^src\/(lab|daemon)|^netlink\/src\/icmp\.ts$/,
     },
     {
       what: 'files',

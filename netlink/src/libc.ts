@@ -84,6 +84,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const MSG_PEEK = 0x02;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 1;
 
 // The process's own symbols: works with glibc and musl alike, and needs no path.

@@ -1,5 +1,5 @@
 /**
- * TCP sockets with what `node:net` cannot set: MD5 keys (RFC 2385), TTL and minimum TTL (GTSM, RFC 5082), device
+ * TCP sockets with what `node:net` cannot do (`sendNow`) or set: MD5 keys (RFC 2385), TTL and minimum TTL (GTSM, RFC 5082), device
  * binding, IPv6-only. A socket is made and prepared here as a file descriptor, then given to
  * `new net.Socket({ fd })` or `server.listen({ fd })`, which owns it from then on: never close it here after that.
  *
@@ -115,6 +115,15 @@ export function setTrafficClass(fd: number, family: SocketFamily, value: number)
     libc.setIntegerOption(fd, IPPROTO_IPV6, IPV6_TCLASS, value);
     setIfMapped(fd, IP_TOS, value);
   }
+}
+
+/**
+ * Hands octets of a connected socket to the kernel without waiting: how many it took, 0 when its buffer is full, or the
+ * negative errno. For a socket that `node:net` owns: only while nothing that was written to it there is waiting.
+ */
+export function sendNow(fd: number, bytes: Uint8Array): number {
+  const sent = libc.send(fd, bytes, bytes.length, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL);
+  return sent === -libc.Errno.EAGAIN ? 0 : sent;
 }
 
 /** Traffic of this socket uses only the named interface (or VRF device). Empty name = any again. */

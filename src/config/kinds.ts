@@ -15,6 +15,8 @@ export type JsonSchema = { readonly [key: string]: unknown };
 
 export interface Kind<T> {
   readonly check: z.ZodTypeAny;
+  /** The same judgement as a predicate, of a kind whose values have no parts. */
+  readonly accepts?: (value: unknown) => boolean;
   readonly json: JsonSchema;
   /** What is allowed, to follow "must be". */
   readonly allowed: string;
@@ -49,7 +51,7 @@ export type Values<K> = { [Name in keyof K]?: K[Name] extends Key<infer T> ? T |
 
 /** A check by predicate whose one message is the allowed text. */
 function judged<T>(allowed: string, json: JsonSchema, accepts: (value: unknown) => boolean): Kind<T> {
-  return { check: z.unknown().refine(accepts, { message: allowed }), json, allowed };
+  return { check: z.unknown().refine(accepts, { message: allowed }), accepts, json, allowed };
 }
 
 export function integer(least: number, most: number): Kind<number> {
@@ -158,22 +160,36 @@ function listAllowed(item: Kind<unknown>): string {
 /** Maps with more keys are described without naming them. */
 const MOST_KEYS_NAMED = 6;
 
-/** A map with fixed keys; any other key is refused. */
+/**
+ * A map with fixed keys; any other key is refused. Only the keys that are there are looked at: a peer has thirty that it
+ * may have and five that it has, and there may be thousands of peers.
+ */
 export function map<const K extends Keys>(keys: K): Kind<Values<K>> {
-  const checks: Record<string, z.ZodTypeAny> = {};
   const properties: Record<string, JsonSchema> = {};
-  for (const [name, key] of Object.entries(keys)) {
-    checks[name] = z.optional(key.kind.check);
-    properties[name] = { ...key.kind.json, description: key.doc };
-  }
+  for (const [name, key] of Object.entries(keys)) properties[name] = { ...key.kind.json, description: key.doc };
   const names = Object.keys(keys);
   const allowed = names.length > MOST_KEYS_NAMED ? 'a map' : `a map with the keys ${names.join(', ')}`;
-  return {
-    check: z.object(checks, { invalid_type_error: allowed }).strict(),
-    json: { type: 'object', properties, additionalProperties: false },
-    allowed,
-    keys,
-  };
+  const check = z.unknown().superRefine((value, context) => {
+    if (!isMap(value)) {
+      context.addIssue({ code: z.ZodIssueCode.custom, message: allowed });
+      return;
+    }
+    const unknown: string[] = [];
+    for (const name of Object.keys(value)) {
+      const part = value[name];
+      if (!Object.hasOwn(keys, name)) unknown.push(name);
+      else if (part !== undefined && !keys[name]!.kind.accepts?.(part)) {
+        const { error } = keys[name]!.kind.check.safeParse(part);
+        for (const issue of error?.issues ?? []) context.addIssue({ ...issue, path: [name, ...issue.path] });
+      }
+    }
+    if (unknown.length > 0) context.addIssue({ code: z.ZodIssueCode.unrecognized_keys, keys: unknown });
+  });
+  return { check, json: { type: 'object', properties, additionalProperties: false }, allowed, keys };
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A map from names chosen by the user. */
@@ -190,15 +206,18 @@ export function named<T>(item: Kind<T>): Kind<Record<string, T>> {
 /** One of several kinds. A map is judged by the one kind that is a map, so that errors inside it keep their own path. */
 export function either<A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> {
   const allowed = `${a.allowed}, or ${b.allowed}`;
+  const json = { anyOf: [a.json, b.json] };
+  const [first, second] = [a.accepts, b.accepts];
+  if (first && second) return judged(allowed, json, (value) => first(value) || second(value));
   const structured = [a, b].find((kind) => kind.keys);
   const keys = structured?.keys;
   const check = z.unknown().superRefine((value, context) => {
-    if (structured && typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    if (structured && isMap(value)) {
       const result = structured.check.safeParse(value);
       for (const issue of result.error?.issues ?? []) context.addIssue(issue);
     } else if (![a, b].some((kind) => kind.check.safeParse(value).success)) {
       context.addIssue({ code: z.ZodIssueCode.custom, message: allowed });
     }
   });
-  return { check, json: { anyOf: [a.json, b.json] }, allowed, ...(keys && { keys }) };
+  return { check, json, allowed, ...(keys && { keys }) };
 }

@@ -55,7 +55,7 @@ export class Fib implements FibPort {
       wakeFd: this.#wakeFd,
       receiveBuffer,
     };
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    const worker = new Worker(new URL('./fib-worker.js', import.meta.url), {
       name: 'fib',
       workerData,
       transferList: [port2],

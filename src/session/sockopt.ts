@@ -1,6 +1,6 @@
 /**
  * TCP options of a session that `node:net` cannot set: MD5 keys (RFC 2385), TTL and GTSM (RFC 5082), binding to an
- * interface. The only file of this folder that knows the `netlink` package.
+ * interface; and sending past its streams. The only file of this folder that knows the `netlink` package.
  *
  * RFC 4271 is silent about TTL, but the usual rule holds: an external peer is directly connected (TTL 1) unless
  * `multihop` or `ttlSecurity` say otherwise; internal peers keep the system's default.
@@ -20,6 +20,8 @@ import {
 import type { SocketFamily } from 'netlink';
 import type { AddressBytes } from 'bgp-parse';
 import { isLinkLocal } from './address.js';
+
+export { sendNow } from 'netlink';
 
 export interface SocketOptions {
   /** TTL to send; undefined = the system's. */

@@ -1,7 +1,7 @@
 /** `tortied` as a process: exit codes, signals, reload. No kernel routes and no privileges: fib off, a high port. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,10 @@ import type { PeerDto } from '../../src/control/dto.js';
 import { temporaryDirectory } from '../control/fake-queries.js';
 import { ask, until } from '../control/harness.js';
 
-const program = fileURLToPath(new URL('../../src/daemon.js', import.meta.url));
+/** The packed program, as it is installed (`npm run build` makes it). */
+const root = new URL('../../../', import.meta.url);
+const manifest = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { bin: { tortied: string } };
+const program = fileURLToPath(new URL(manifest.bin.tortied, root));
 
 class Daemon {
   readonly child: ChildProcess;
