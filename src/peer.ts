@@ -172,7 +172,7 @@ export class Peer implements SessionListener {
       const now = member?.group.parameters;
       const clientToClient = !now?.client || this.#host.clientToClient();
       if (!member || !now || (now.accept === accept && now.clientToClient === clientToClient)) continue;
-      this.members[index] = pipeline.exporter.rejoin(member, { ...now, accept, clientToClient });
+      this.members[index] = pipeline.exporter.repolicy(member, { ...now, accept, clientToClient });
     }
     pipeline.schedule();
   }

@@ -83,7 +83,7 @@ export class SpeakerViews {
     const member = peer.members[family.index];
     if (!member) return;
     for (const { attribute, source, pathId } of exporter.advertised(member, id)) {
-      const outgoing = exporter.describe(member, attribute, source);
+      const outgoing = exporter.describe(member, id, attribute, source);
       const view = pathsOf(rib, family, id).find((path) => path.attribute === attribute && path.peerId === source);
       if (!outgoing || !view) continue;
       const attributes = decodeAttributes(outgoing.attributes, 0, outgoing.attributes.length);

@@ -13,6 +13,9 @@ import type { FamilyRib } from '../rib/family-rib.js';
 import type { Rib } from '../rib/rib.js';
 import type { SourceKind } from '../rib/rib-peers.js';
 import type { SessionSink } from '../session/types.js';
+import { Verdict } from './export-filter.js';
+import type { EditedAttributes, ExportFilter } from './export-filter.js';
+import { FilterDifference } from './filter-difference.js';
 import { groupKey } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
 import { BACKLOG_LIMIT_OCTETS, GroupWriter } from './group-writer.js';
@@ -75,6 +78,14 @@ export class Exporter {
 
   /** A session is up for a family: it gets the table, then End-of-RIB, then what changes. */
   join(peerId: number, sink: SessionSink, parameters: GroupParameters): Member {
+    const member = this.#enter(peerId, sink, parameters);
+    this.#markTable(member);
+    member.closing = endOfRib(parameters.family);
+    return member;
+  }
+
+  /** A lagging member that nothing is said to yet. */
+  #enter(peerId: number, sink: SessionSink, parameters: GroupParameters): Member {
     const key = groupKey(parameters);
     let group = this.#groups.get(key);
     if (!group) {
@@ -87,8 +98,6 @@ export class Exporter {
     group.members.add(member);
     this.#members[parameters.familyIndex].set(peerId, member);
     this.#lag(member);
-    this.#markTable(member);
-    member.closing = endOfRib(parameters.family);
     return member;
   }
 
@@ -123,7 +132,37 @@ export class Exporter {
     this.#markTable(member);
   }
 
-  /** The export side of a peer has new parameters (policy, next hop): what differs is sent. */
+  /**
+   * The export policy of a peer has changed: what differs is sent, nothing else. All other parameters are as before.
+   */
+  repolicy(member: Member, parameters: GroupParameters): Member {
+    const old = member.group;
+    // With ADD-PATH the table is said again: path identifiers are a group's own.
+    if (old.sent) return this.rejoin(member, parameters);
+    this.leave(member);
+    const fresh = this.#enter(member.peerId, member.sink, parameters);
+    fresh.closing = member.closing;
+    fresh.isInitial = member.isInitial;
+    const { prefixes } = old.rib;
+    const difference = new FilterDifference(old.filter, fresh.group.filter, old.rib);
+    for (let id = 1; id < prefixes.end; id++) {
+      const before = this.#isExported(old, member.peerId, id);
+      const now = this.#isExported(fresh.group, member.peerId, id);
+      const isPending = member.isMarked(id);
+      if (
+        before !== now ||
+        isPending ||
+        (now && difference.isDifferent(id, prefixes.bestAttribute[id]!, prefixes.bestPeer[id]!))
+      ) {
+        fresh.mark(id);
+      }
+    }
+    fresh.cursor = 0;
+    fresh.walkEnd = prefixes.end;
+    return fresh;
+  }
+
+  /** The export side of a peer has new parameters (policy, next hop): it is told its table anew. */
   rejoin(member: Member, parameters: GroupParameters): Member {
     const old = member.group;
     // Path identifiers are a group's own: those of the old one mean nothing in the new one.
@@ -168,12 +207,34 @@ export class Exporter {
   advertisedCount(member: Member): number {
     const { group, peerId } = member;
     if (group.sent) return group.sent.live;
+    if (group.filter) return this.#countFiltered(group, group.filter, member);
     const { bestBySource } = group.rib;
     const { kind } = this.#rib.peers;
     let count = 0;
     for (let source = 0; source < Math.min(bestBySource.length, kind.length); source++) {
       if (source !== peerId && group.acceptsKind[kind[source]!] === 1) count += bestBySource[source]!;
     }
+    return Math.max(0, count - member.pending);
+  }
+
+  /** With a filter the table has to be walked, once per group and version of the Loc-RIB. */
+  #countFiltered(group: UpdateGroup, filter: ExportFilter, member: Member): number {
+    const { rib } = group;
+    if (group.counted?.version !== rib.version) {
+      const { bestAttribute, bestPeer, end } = rib.prefixes;
+      const { flags } = this.#rib.attributes;
+      const { kind } = this.#rib.peers;
+      const bySource = new Uint32Array(kind.length);
+      for (let id = 1; id < end; id++) {
+        const attribute = bestAttribute[id]!;
+        const source = bestPeer[id]!;
+        if (attribute === 0 || !group.exports(flags[attribute]!, kind[source]!)) continue;
+        if (filter.judge(rib, id, attribute, source) !== 0) bySource[source] = bySource[source]! + 1;
+      }
+      group.counted = { version: rib.version, bySource };
+    }
+    let count = -(group.counted.bySource[member.peerId] ?? 0);
+    for (const one of group.counted.bySource) count += one;
     return Math.max(0, count - member.pending);
   }
 
@@ -195,9 +256,10 @@ export class Exporter {
     return out;
   }
 
-  /** Attributes (without MP_REACH_NLRI) and next hop of a set as a member is told them; undefined = it is not. Cold. */
+  /** Attributes (without MP_REACH_NLRI) and next hop of a path as a member is told them; undefined = it is not. Cold. */
   describe(
     member: Member,
+    id: number,
     attribute: number,
     source: number,
   ): { attributes: Uint8Array; nextHop: Uint8Array } | undefined {
@@ -205,7 +267,12 @@ export class Exporter {
     const outgoing = this.#attributes;
     // With whole AS numbers, also where the wire has 2 octets of them.
     const parameters = { ...member.group.parameters, fourOctetAs: true };
-    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!)) return undefined;
+    const { filter, rib } = member.group;
+    const isEdited = filter !== undefined && filter.judge(rib, id, attribute, source) > Verdict.asIs;
+    const edited: EditedAttributes | undefined = isEdited ? filter.edit(rib, id, attribute, source) : undefined;
+    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!, edited)) {
+      return undefined;
+    }
     return {
       attributes: outgoing.bytes.slice(0, outgoing.length),
       nextHop: outgoing.nextHop.slice(0, outgoing.nextHopLength),
@@ -258,7 +325,7 @@ export class Exporter {
 
   #resyncMember(member: Member): void {
     const { group } = member;
-    const { rib } = group;
+    const { rib, filter } = group;
     const { prefixes } = rib;
     const kind = this.#rib.peers.kind;
     const flags = this.#rib.attributes.flags;
@@ -275,7 +342,12 @@ export class Exporter {
       const id = this.#ids[i]!;
       const attribute = prefixes.bestAttribute[id]!;
       const source = prefixes.bestPeer[id]!;
-      if (attribute !== 0 && source !== member.peerId && group.exports(flags[attribute]!, kind[source]!)) {
+      if (
+        attribute !== 0 &&
+        source !== member.peerId &&
+        group.exports(flags[attribute]!, kind[source]!) &&
+        (filter === undefined || filter.judge(rib, id, attribute, source) !== Verdict.rejected)
+      ) {
         batch.add(id, 0, 0, attribute, source);
       } else {
         this.#ids[withdrawn++] = id;
@@ -309,7 +381,8 @@ export class Exporter {
     const kind = this.#rib.peers.kind;
     const flags = this.#rib.attributes.flags;
     const ids = this.#ids;
-    const byPeer = this.#members[group.rib.index];
+    const { rib, filter } = group;
+    const byPeer = this.#members[rib.index];
     let extras = 0;
 
     for (let i = 0; i < buckets.oldSourceCount; i++) {
@@ -317,10 +390,17 @@ export class Exporter {
       if (group.acceptsKind[kind[oldSource]!] === 0) continue;
       let count = 0;
       for (let at = buckets.oldHead[i]!; at >= 0; at = buckets.nextOld[at]!) {
-        if ((flags[batch.oldAttribute[at]!]! & group.refusedFlags) !== 0) continue;
+        const oldAttribute = batch.oldAttribute[at]!;
+        if ((flags[oldAttribute]! & group.refusedFlags) !== 0) continue;
+        const id = batch.id[at]!;
+        if (filter !== undefined && !filter.isUnsure && filter.judge(rib, id, oldAttribute, oldSource) === 0) continue;
         const attribute = batch.newAttribute[at]!;
         const source = batch.newPeer[at]!;
-        if (attribute === 0 || !group.exports(flags[attribute]!, kind[source]!)) {
+        if (
+          attribute === 0 ||
+          !group.exports(flags[attribute]!, kind[source]!) ||
+          (filter !== undefined && filter.judge(rib, id, attribute, source) === Verdict.rejected)
+        ) {
           ids[count++] = batch.id[at]!;
         } else if (source !== oldSource && byPeer.get(source)?.group === group) {
           this.#extraId[extras] = batch.id[at]!;
@@ -394,6 +474,7 @@ export class Exporter {
     const attribute = prefixes.bestAttribute[id]!;
     const source = prefixes.bestPeer[id]!;
     if (attribute === 0 || source === peerId) return false;
-    return group.exports(this.#rib.attributes.flags[attribute]!, this.#rib.peers.kind[source]!);
+    if (!group.exports(this.#rib.attributes.flags[attribute]!, this.#rib.peers.kind[source]!)) return false;
+    return group.filter === undefined || group.filter.judge(group.rib, id, attribute, source) !== Verdict.rejected;
   }
 }

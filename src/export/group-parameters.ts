@@ -1,5 +1,6 @@
 /** What makes two peers get the same bytes: the key of an update group. */
 import type { Family } from 'bgp-parse';
+import type { ExportFilter } from './export-filter.js';
 
 export interface GroupParameters {
   readonly family: Family;
@@ -12,6 +13,8 @@ export interface GroupParameters {
   readonly clientToClient: boolean;
   /** Export policy: false = nothing goes out (RFC 8212 until a policy is named). */
   readonly accept: boolean;
+  /** Judges what `accept` lets through; undefined = all goes out as it is. */
+  readonly filter?: ExportFilter | undefined;
   readonly fourOctetAs: boolean;
   readonly extendedNextHop: boolean;
   /** Paths per prefix (RFC 7911), 0 = only the best, without path identifiers. */
@@ -33,6 +36,7 @@ export function groupKey(parameters: GroupParameters): string {
     client,
     clientToClient,
     accept,
+    parameters.filter?.id ?? '-',
     fourOctetAs,
     extendedNextHop,
     addPathLimit,

@@ -9,6 +9,8 @@ import type { Rib } from '../rib/rib.js';
 import type { SourceKind } from '../rib/rib-peers.js';
 import { Buckets } from './buckets.js';
 import { ChunkMemoryPool } from './chunk-memory.js';
+import { Verdict } from './export-filter.js';
+import type { EditedAttributes, ExportFilter } from './export-filter.js';
 import type { Member } from './member.js';
 import type { OutgoingAttributes } from './outgoing-attributes.js';
 import type { UpdateGroup } from './update-group.js';
@@ -32,6 +34,7 @@ export class GroupWriter {
   readonly #onOverrun: (member: Member) => void;
   readonly #ids = new Int32Array(BATCH_PREFIXES);
   readonly #pathIds = new Int32Array(BATCH_PREFIXES);
+  readonly #verdicts = new Int32Array(BATCH_PREFIXES);
 
   constructor(rib: Rib, attributes: OutgoingAttributes, onOverrun: (member: Member) => void) {
     this.#rib = rib;
@@ -78,16 +81,16 @@ export class GroupWriter {
       for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
         const attribute = buckets.bucketAttribute[bucket]!;
         if ((flags[attribute]! & group.refusedFlags) !== 0) continue;
+        if (group.filter !== undefined) {
+          this.#announceFiltered(group, group.filter, batch, bucket, source, pathIdAt, only);
+          continue;
+        }
         let count = 0;
         for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!) {
           if (pathIds) pathIds[count] = pathIdAt[at]!;
           ids[count++] = batch.id[at]!;
         }
-        if (!this.#announce(group, attribute, source, ids, pathIds, count, only)) {
-          // It cannot be said to this group; what was said before must not stand.
-          group.unencodable++;
-          this.writeWithdrawals(group, ids, pathIds, count, source, only);
-        }
+        this.#announceOrWithdraw(group, attribute, source, ids, pathIds, count, undefined, only);
       }
       group.chunk.mark(source);
     }
@@ -111,6 +114,72 @@ export class GroupWriter {
     chunk.clear();
   }
 
+  /** One bucket through the group's filter: in as many parts as there are verdicts on its prefixes. */
+  #announceFiltered(
+    group: UpdateGroup,
+    filter: ExportFilter,
+    batch: ChangeBatch,
+    bucket: number,
+    source: number,
+    pathIdAt: Int32Array | undefined,
+    only: Member | undefined,
+  ): void {
+    const { buckets } = this;
+    const { rib } = group;
+    const ids = this.#ids;
+    const verdicts = this.#verdicts;
+    const pathIds = pathIdAt && this.#pathIds;
+    const attribute = buckets.bucketAttribute[bucket]!;
+    const head = buckets.bucketHead[bucket]!;
+    let verdict = filter.judge(rib, batch.id[head]!, attribute, source);
+    let isSame = true;
+    if (filter.seesPrefix) {
+      for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
+        const one = filter.judge(rib, batch.id[at]!, attribute, source);
+        verdicts[at] = one;
+        if (one !== verdict) isSame = false;
+      }
+    }
+    for (;;) {
+      let count = 0;
+      /** Position of the first prefix with another verdict. */
+      let other = -1;
+      for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
+        if (!isSame && verdicts[at] !== verdict) {
+          if (verdicts[at]! > Verdict.rejected && other < 0) other = at;
+          continue;
+        }
+        verdicts[at] = Verdict.rejected;
+        if (pathIds) pathIds[count] = pathIdAt[at]!;
+        ids[count++] = batch.id[at]!;
+      }
+      if (verdict !== Verdict.rejected) {
+        const edited = verdict > Verdict.asIs ? filter.edit(rib, ids[0]!, attribute, source) : undefined;
+        this.#announceOrWithdraw(group, attribute, source, ids, pathIds, count, edited, only);
+      } else if (filter.isUnsure) {
+        this.writeWithdrawals(group, ids, pathIds, count, source, only);
+      }
+      if (other < 0) return;
+      verdict = verdicts[other]!;
+    }
+  }
+
+  /** What cannot be said to the group is taken back: what was said before must not stand. */
+  #announceOrWithdraw(
+    group: UpdateGroup,
+    attribute: number,
+    source: number,
+    ids: Int32Array,
+    pathIds: Int32Array | undefined,
+    count: number,
+    edited: EditedAttributes | undefined,
+    only: Member | undefined,
+  ): void {
+    if (this.#announce(group, attribute, source, ids, pathIds, count, edited, only)) return;
+    group.unencodable++;
+    this.writeWithdrawals(group, ids, pathIds, count, source, only);
+  }
+
   /** False when the set cannot be said to the group. */
   #announce(
     group: UpdateGroup,
@@ -119,12 +188,13 @@ export class GroupWriter {
     ids: Int32Array,
     pathIds: Int32Array | undefined,
     count: number,
+    edited: EditedAttributes | undefined,
     only: Member | undefined,
   ): boolean {
     const { chunk, parameters } = group;
     const { kind, identifier } = this.#rib.peers;
     const outgoing = this.#attributes;
-    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!)) return false;
+    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!, edited)) return false;
     for (let from = 0; from < count;) {
       if (chunk.isFull(parameters.maxMessageLength)) this.#flushMarked(group, source, only);
       from = chunk.announce(group.rib, outgoing, ids, pathIds, from, count, parameters.maxMessageLength);

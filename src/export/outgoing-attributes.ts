@@ -10,11 +10,15 @@
  *   MED           only of our own routes         untouched
  *   LOCAL_PREF    never                          kept, or 100
  *   ORIGINATOR_ID, CLUSTER_LIST   never          reflected: set / our cluster id in front
+ *
+ * Export policy has had its say before: its octets stand in for those of the set, and what it says of MED and next hop
+ * wins over the table.
  */
 import { AS_TRANS, AttributeCode, AttributeFlag, SegmentType } from 'bgp-parse';
 import { DEFAULT_LOCAL_PREF } from '../rib/columns/attribute-pool.js';
 import type { AttributePool, Identity } from '../rib/columns/attribute-pool.js';
 import { SourceKind } from '../rib/rib-peers.js';
+import type { EditedAttributes } from './export-filter.js';
 import type { GroupParameters } from './group-parameters.js';
 
 const TRANSITIVE = AttributeFlag.transitive;
@@ -39,17 +43,28 @@ export class OutgoingAttributes {
 
   /**
    * Fills the fields with attribute set `id`, learned from a peer of `kind` with BGP identifier `sourceIdentifier`.
-   * False when it cannot be said to this group (the next hop needs what the peer does not understand).
+   * False when it cannot be said to this group (the next hop needs what the peer does not understand). `edited`: the
+   * set as export policy left it.
    */
-  write(group: GroupParameters, id: number, kind: SourceKind, sourceIdentifier: number): boolean {
+  write(
+    group: GroupParameters,
+    id: number,
+    kind: SourceKind,
+    sourceIdentifier: number,
+    edited?: EditedAttributes,
+  ): boolean {
     const pool = this.#pool;
-    const input = pool.bytes(id);
-    const start = pool.start(id);
-    const end = start + pool.length(id);
+    const input = edited ? edited.bytes : pool.bytes(id);
+    const start = edited ? edited.start : pool.start(id);
+    const end = edited ? edited.end : start + pool.length(id);
     const out = this.bytes;
     const external = group.external;
     const reflected = kind === SourceKind.client || kind === SourceKind.nonClient;
-    const nextHopSelf = external || kind === SourceKind.local || (kind === SourceKind.external && group.nextHopSelf);
+    let nextHopSelf = external || kind === SourceKind.local || (kind === SourceKind.external && group.nextHopSelf);
+    if (edited && edited.nextHop !== 'default') {
+      // Our own routes have no next hop but us.
+      nextHopSelf = edited.nextHop === 'self' || (edited.nextHop === 'unchanged' && kind === SourceKind.local);
+    }
     let to = 0;
     let hasLocalPref = false;
     let hasOriginator = false;
@@ -114,7 +129,7 @@ export class OutgoingAttributes {
           continue;
         }
         case AttributeCode.med:
-          if (external && kind !== SourceKind.local) continue;
+          if (external && kind !== SourceKind.local && !edited?.keepMed) continue;
           break;
         case AttributeCode.localPref:
           if (external) continue;

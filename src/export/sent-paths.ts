@@ -11,6 +11,7 @@
 import { grow, grownCapacity } from '../rib/columns/grow.js';
 import type { Decision } from '../rib/decision.js';
 import type { FamilyRib } from '../rib/family-rib.js';
+import type { ExportFilter } from './export-filter.js';
 
 /** Takes what differs. */
 export interface PathChanges {
@@ -18,9 +19,10 @@ export interface PathChanges {
   withdrawPath(prefixId: number, pathId: number, source: number): void;
 }
 
-/** Whether a path may be told to the group at all: `UpdateGroup.exports` over the columns of attribute sets and peers. */
+/** Whether a path may be told to the group at all: `UpdateGroup` over the columns of attribute sets and peers. */
 export interface PathFilter {
   exports(attributeFlags: number, kind: number): boolean;
+  readonly filter: ExportFilter | undefined;
 }
 
 export class SentPaths {
@@ -59,6 +61,7 @@ export class SentPaths {
       this.#first = grow(this.#first, grownCapacity(this.#first.length, prefixId + 1));
     }
     const { paths, prefixes } = rib;
+    const policy = filter.filter;
     let changed = false;
     const count = this.#rank(rib, decision, prefixes.firstPath[prefixId]!, limit);
     for (let i = 0; i < count; i++) {
@@ -66,6 +69,7 @@ export class SentPaths {
       const attribute = paths.attribute[path]!;
       const source = paths.peer[path]!;
       if (!filter.exports(attributeFlags[attribute]!, peerKind[source]!)) continue;
+      if (policy !== undefined && policy.judge(rib, prefixId, attribute, source) === 0) continue;
       const receivedId = paths.pathId ? paths.pathId[path]! : 0;
       let entry = this.#first[prefixId]!;
       while (entry !== 0 && (this.source[entry] !== source || this.#receivedId[entry] !== receivedId)) {

@@ -1,11 +1,13 @@
 /**
  * Peers that get the same bytes: same type, capabilities, export policy and next hop (see `groupKey`). What a group may
- * be told is a pure function of attribute set and source, so no Adj-RIB-Out is stored: it is the Loc-RIB seen through
- * `exports`, minus each member's own routes. Only ADD-PATH needs a memory of its own (`sent`).
+ * be told is a pure function of attribute set, source and prefix, so no Adj-RIB-Out is stored: it is the Loc-RIB seen
+ * through `exports` and the policy's filter, minus each member's own routes. Only ADD-PATH needs a memory of its own
+ * (`sent`).
  */
 import { AttributeFlag } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import { SourceKind } from '../rib/rib-peers.js';
+import type { ExportFilter } from './export-filter.js';
 import type { GroupParameters } from './group-parameters.js';
 import type { Member } from './member.js';
 import type { ChunkMemory } from './chunk-memory.js';
@@ -20,6 +22,9 @@ export class UpdateGroup {
   readonly acceptsKind = new Uint8Array(4);
   /** Attribute flags that keep a set from this group. */
   readonly refusedFlags: number;
+  readonly filter: ExportFilter | undefined;
+  /** Best paths that go to the group by source, as of a version of the Loc-RIB: see `Exporter.advertisedCount`. */
+  counted: { readonly version: number; readonly bySource: Uint32Array } | undefined;
   readonly members = new Set<Member>();
   /** Members in the shared stream. */
   readonly stream: Member[] = [];
@@ -44,10 +49,11 @@ export class UpdateGroup {
       this.acceptsKind[SourceKind.client] = clientToClient || !client ? 1 : 0;
       this.acceptsKind[SourceKind.nonClient] = external || client ? 1 : 0;
     }
+    this.filter = parameters.filter;
     this.refusedFlags = AttributeFlag.noAdvertise | (external ? AttributeFlag.noExport : 0);
   }
 
-  /** Whether a best path with these flags from a peer of this kind is told to the group. */
+  /** Whether a best path with these flags from a peer of this kind is told to the group, if the filter agrees. */
   exports(attributeFlags: number, kind: number): boolean {
     return this.acceptsKind[kind] === 1 && (attributeFlags & this.refusedFlags) === 0;
   }

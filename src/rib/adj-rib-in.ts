@@ -4,6 +4,9 @@
  *
  * Whatever cannot be parsed at all comes back as an error that ends this one session; a malformed attribute set means
  * that the message's prefixes are withdrawn (RFC 7606). Nothing here looks at other peers.
+ *
+ * A peer with an import filter goes another way inside `#reach`: the filter judges each new path, and the path keeps what
+ * was received beside what policy made of it. Peers without one pay nothing for that.
  */
 import {
   AttributeCode,
@@ -26,6 +29,7 @@ import { AttributeFlag, BlockContext, scanContextOf } from './columns/attribute-
 import type { AttributePool } from './columns/attribute-pool.js';
 import { PathFlag } from './columns/path-table.js';
 import type { FamilyRib } from './family-rib.js';
+import type { ImportFilter } from './import-filter.js';
 import { takeWithinLimit } from './prefix-limit.js';
 import type { RibPeer } from './rib-peers.js';
 
@@ -228,6 +232,7 @@ export class AdjRibIn {
     const paths = rib.paths;
     const peerId = peer.id;
     const withPathIds = peer.addPath[rib.index]!;
+    const filter = peer.session.importFilter;
     const isV4 = rib.index === 0;
     const maxLength = prefixes.maxLength;
     let added = 0;
@@ -262,6 +267,10 @@ export class AdjRibIn {
       while (path !== 0 && (paths.peer[path] !== peerId || (withPathIds && paths.pathId![path] !== pathId))) {
         path = paths.next[path]!;
       }
+      if (filter !== undefined) {
+        this.#reachFiltered(peer, rib, filter, id, path, attribute, pathId);
+        continue;
+      }
       if (path !== 0) {
         paths.flags[path] = 0;
         const old = paths.attribute[path]!;
@@ -294,11 +303,104 @@ export class AdjRibIn {
     return undefined;
   }
 
+  /** The same for one prefix of a peer with an import filter; `path` is the one it had, 0 = none. */
+  #reachFiltered(
+    peer: RibPeer,
+    rib: FamilyRib,
+    filter: ImportFilter,
+    id: number,
+    path: number,
+    attribute: number,
+    pathId: number,
+  ): void {
+    const { paths, prefixes } = rib;
+    if (path !== 0) {
+      paths.flags[path] = paths.flags[path]! & ~PathFlag.stale;
+      if (paths.receivedOf(path) === attribute) return;
+    } else {
+      path = paths.take();
+      paths.peer[path] = peer.id;
+      paths.flags[path] = 0;
+      if (paths.pathId) paths.pathId[path] = pathId;
+      const first = prefixes.firstPath[id]!;
+      if (first === 0) {
+        paths.next[path] = 0;
+        prefixes.firstPath[id] = path;
+        rib.occupied++;
+      } else {
+        paths.next[path] = paths.next[first]!;
+        paths.next[first] = path;
+      }
+      peer.paths[rib.index] = peer.paths[rib.index]! + 1;
+    }
+    this.#setJudged(peer, rib, path, attribute, filter.judge(rib, id, attribute));
+    paths.changedAt[path] = this.nowSeconds;
+    rib.markDirty(id);
+  }
+
+  /** Puts a judged attribute set into a path, in place of what is there. `verdict`: see `ImportFilter`. */
+  #setJudged(peer: RibPeer, rib: FamilyRib, path: number, received: number, verdict: number): void {
+    const attributes = this.#attributes;
+    const { paths } = rib;
+    const oldReceived = paths.received![path]!;
+    const oldAttribute = paths.attribute[path]!;
+    attributes.retain(received);
+    paths.attribute[path] = verdict === 0 ? received : verdict;
+    if (verdict !== 0 && verdict !== received) {
+      attributes.retain(verdict);
+      paths.received![path] = received;
+    } else {
+      paths.received![path] = 0;
+    }
+    const wasRejected = (paths.flags[path]! & PathFlag.rejected) !== 0;
+    if (wasRejected !== (verdict === 0)) {
+      paths.flags[path] = paths.flags[path]! ^ PathFlag.rejected;
+      peer.rejected[rib.index] = peer.rejected[rib.index]! + (wasRejected ? -1 : 1);
+    }
+    if (oldReceived !== 0) attributes.release(oldReceived);
+    if (oldAttribute !== 0) attributes.release(oldAttribute);
+  }
+
+  /** Judges again every path of the peers marked in `changed` (by PeerId), and makes dirty what comes out differently. */
+  refilter(rib: FamilyRib, changed: Uint8Array, peers: readonly RibPeer[]): void {
+    if (!peers.some((peer) => peer.paths[rib.index]! > 0)) return;
+    const { prefixes, paths } = rib;
+    paths.useReceived();
+    const byId: (RibPeer | undefined)[] = [];
+    for (const peer of peers) byId[peer.id] = peer;
+    for (let id = 1; id < prefixes.end; id++) {
+      for (let path = prefixes.firstPath[id]!; path !== 0; path = paths.next[path]!) {
+        if (changed[paths.peer[path]!] !== 1) continue;
+        const peer = byId[paths.peer[path]!]!;
+        const received = paths.receivedOf(path);
+        const filter = peer.session.importFilter;
+        const verdict = filter ? filter.judge(rib, id, received) : received;
+        const before = (paths.flags[path]! & PathFlag.rejected) !== 0 ? 0 : paths.attribute[path]!;
+        if (verdict === before) continue;
+        this.#setJudged(peer, rib, path, received, verdict);
+        rib.markDirty(id);
+      }
+    }
+  }
+
+  /** What a path that leaves has because of policy. */
+  #dropMarks(peer: RibPeer, rib: FamilyRib, path: number): void {
+    const { paths } = rib;
+    const received = paths.received![path]!;
+    if (received !== 0) this.#attributes.release(received);
+    paths.received![path] = 0;
+    if ((paths.flags[path]! & PathFlag.rejected) !== 0) {
+      peer.rejected[rib.index] = peer.rejected[rib.index]! - 1;
+      paths.flags[path] = paths.flags[path]! & ~PathFlag.rejected;
+    }
+  }
+
   #withdraw(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, at: number, end: number): BgpError | undefined {
     const prefixes = rib.prefixes;
     const paths = rib.paths;
     const attributes = this.#attributes;
     const peerId = peer.id;
+    const policed = paths.received !== undefined;
     let removed = 0;
     const withPathIds = peer.addPath[rib.index]!;
     const isV4 = rib.index === 0;
@@ -332,6 +434,7 @@ export class AdjRibIn {
       const first = prefixes.firstPath[id]!;
       if (first !== 0 && !withPathIds && paths.peer[first] === peerId && paths.next[first] === 0) {
         prefixes.firstPath[id] = 0;
+        if (policed) this.#dropMarks(peer, rib, first);
         attributes.release(paths.attribute[first]!);
         paths.release(first);
         removed++;
@@ -369,6 +472,7 @@ export class AdjRibIn {
     } else {
       paths.next[before] = next;
     }
+    if (paths.received) this.#dropMarks(peer, rib, path);
     this.#attributes.release(paths.attribute[path]!);
     paths.release(path);
     peer.paths[rib.index] = peer.paths[rib.index]! - 1;

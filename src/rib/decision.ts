@@ -95,7 +95,8 @@ export class Decision {
   ineligible(paths: PathTable, path: number): number {
     const attributes = this.#attributes;
     const attribute = paths.attribute[path]!;
-    if ((paths.flags[path]! & PathFlag.ranked) !== 0) return Reason.ranked;
+    const marks = paths.flags[path]! & (PathFlag.ranked | PathFlag.rejected);
+    if (marks !== 0) return (marks & PathFlag.rejected) !== 0 ? Reason.importRejected : Reason.ranked;
     if (this.#peers.importAccept[paths.peer[path]!] === 0) return Reason.importRejected;
     const flags = attributes.flags[attribute]! & LOOP_FLAGS;
     if (flags !== 0) {

@@ -17,6 +17,8 @@ export class FamilyRib {
   bestBySource = new Uint32Array(64);
   /** Prefixes with a best path. */
   bestCount = 0;
+  /** Goes up with every batch of decisions. */
+  version = 0;
   /** Prefixes that have a path; the others of `prefixes.size` wait for `reclaim`. */
   occupied = 0;
   /** Turns until `reclaim` is worth another look. */

@@ -4,6 +4,7 @@
  */
 import type { Family } from 'bgp-parse';
 import { grow, grownCapacity } from './columns/grow.js';
+import type { ImportFilter } from './import-filter.js';
 import type { PrefixLimit } from './prefix-limit.js';
 
 /** Where a path came from, which decides to whom it may go (RFC 4271 §9.2, RFC 4456 §6). */
@@ -23,7 +24,12 @@ export interface RibSession {
   readonly addPathReceive: readonly Family[];
   /** RFC 8950. */
   readonly extendedNextHop: boolean;
+  /** False: nothing is used of what the peer says. */
   readonly importAccept: boolean;
+  /** Judges what `importAccept` lets in; undefined = all is taken as it is. */
+  readonly importFilter?: ImportFilter | undefined;
+  /** Name of the configuration's group, for policies that look at it. */
+  readonly group?: string | undefined;
   /** Interface of link-local next hops. */
   readonly interfaceName: string | undefined;
 }
@@ -38,6 +44,8 @@ export class RibPeer {
   readonly addPath = [false, false];
   /** Paths held in Adj-RIB-In. */
   readonly paths = [0, 0];
+  /** Those of them that the import filter has rejected. */
+  readonly rejected = [0, 0];
   /** Paths that are stale (RFC 4724), as an upper bound: zero = no sweep needed. */
   readonly stale = [0, 0];
   /** End-of-RIB has been received in this session. */

@@ -15,6 +15,7 @@ import { PathFlag } from './columns/path-table.js';
 import { PrefixFlag } from './columns/prefix-table.js';
 import { Decision } from './decision.js';
 import { FamilyRib } from './family-rib.js';
+import type { ImportFilter } from './import-filter.js';
 import { NextHops } from './next-hops.js';
 import type { NextHopTracker } from './next-hops.js';
 import type { PrefixLimit } from './prefix-limit.js';
@@ -44,6 +45,8 @@ export class Rib {
   readonly #adjRibIn: AdjRibIn;
   /** Peers whose paths are to be swept at the next turn: one walk serves all that went down together. */
   #gone: RibPeer[] = [];
+  /** Peers whose paths are to be judged again at the next turn: one walk serves a reload that changes many. */
+  #refiltered: RibPeer[] = [];
   #changedNextHops = false;
   #nextHopChanged = new Uint8Array(64);
   /** Queue positions at the last `collect`; what died before them may go once they have been decided. */
@@ -91,8 +94,7 @@ export class Rib {
       session.identifier === peer.session.identifier &&
       session.external === peer.session.external &&
       session.routeReflectorClient === peer.session.routeReflectorClient;
-    const otherImport = session.importAccept !== peer.session.importAccept;
-    this.peers.update(peer, session);
+    this.#takeImport(peer, session);
     peer.context =
       (session.external ? BlockContext.external : 0) | (session.fourOctetAs ? BlockContext.fourOctetAs : 0);
     for (const rib of this.families) {
@@ -103,7 +105,6 @@ export class Rib {
       const keeps = sameSpeaker && peer.negotiated[rib.index] && keepStale.includes(rib.family);
       if (!keeps) this.#adjRibIn.sweep(peer, rib, true);
     }
-    if (otherImport) this.#markPeerDirty(peer);
   }
 
   /** One UPDATE body of the peer; an error ends its session. */
@@ -154,10 +155,17 @@ export class Rib {
     this.#dyingPeers.push(peer);
   }
 
-  /** Import policy of the peer has changed: its paths are decided again. */
-  setImport(peer: RibPeer, accept: boolean): void {
-    this.peers.update(peer, { ...peer.session, importAccept: accept });
-    this.#markPeerDirty(peer);
+  /** Import policy of the peer has changed: its paths are judged again at the next turn. */
+  setImport(peer: RibPeer, accept: boolean, filter?: ImportFilter, group?: string): void {
+    this.#takeImport(peer, { ...peer.session, importAccept: accept, importFilter: filter, group });
+  }
+
+  #takeImport(peer: RibPeer, session: RibSession): void {
+    const { importAccept, importFilter } = peer.session;
+    this.peers.update(peer, session);
+    if (session.importFilter) for (const rib of this.families) rib.paths.useReceived();
+    if (session.importFilter !== importFilter && !this.#refiltered.includes(peer)) this.#refiltered.push(peer);
+    if (session.importAccept !== importAccept) this.#markPeerDirty(peer);
   }
 
   /** The limit of prefixes from a peer has changed; undefined = none. */
@@ -197,6 +205,7 @@ export class Rib {
       this.families[0].dirty.size > 0 ||
       this.families[1].dirty.size > 0 ||
       this.#gone.length > 0 ||
+      this.#refiltered.length > 0 ||
       this.#changedNextHops
     );
   }
@@ -204,6 +213,7 @@ export class Rib {
   /** Makes dirty what peers lost and next hops changed since the last turn; call before `drain`. */
   prepare(): void {
     this.#sweepGone();
+    if (this.#refiltered.length > 0) this.#refilter();
     if (this.#changedNextHops) this.#markNextHopsDirty();
   }
 
@@ -212,6 +222,7 @@ export class Rib {
     const { prefixes, paths, dirty } = rib;
     const decision = this.decision;
     batch.clear();
+    rib.version++;
     while (dirty.size > 0 && !batch.full) {
       const id = dirty.pop();
       batch.touched[batch.touchedCount++] = id;
@@ -298,6 +309,14 @@ export class Rib {
         }
       }
     }
+  }
+
+  #refilter(): void {
+    const peers = this.#refiltered;
+    this.#refiltered = [];
+    const changed = new Uint8Array(this.peers.count);
+    for (const peer of peers) changed[peer.id] = 1;
+    for (const rib of this.families) this.#adjRibIn.refilter(rib, changed, peers);
   }
 
   #markPeerDirty(peer: RibPeer): void {

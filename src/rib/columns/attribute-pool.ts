@@ -3,7 +3,7 @@
  * Attribute sets, interned by the octets a peer sent: a block seen before costs one hash and one compare. Only a new
  * block is validated (RFC 7606), brought into canonical form and given its ranking columns.
  *
- * Cost: 51 octets of columns + 8 to 16 of hash slots + the octets themselves (twice when they were not canonical).
+ * Cost: 53 octets of columns + 8 to 16 of hash slots + the octets themselves (twice when they were not canonical).
  * Reference-counted by paths. A set without references dies only after decision has handled every prefix that was
  * dirty when the last reference went (`collect`), because the Loc-RIB still names it until then.
  */
@@ -11,6 +11,7 @@ import {
   AttributeCode,
   AttributeScan,
   Disposition,
+  SegmentType,
   canonicalizeAttributes,
   countAs,
   scanAttributes,
@@ -52,8 +53,24 @@ export const LOCAL_RANK = 2 ** 53;
 /** rank = LOCAL_PREF, then fewer hops (16 bits), then lower ORIGIN (2 bits): one number, larger wins. */
 export const RANK_LOCAL_PREF_UNIT = 2 ** 18;
 
-/** Who sent a block decides how it is read: packed into one small integer, part of the key. */
-export const BlockContext = { external: 1, fourOctetAs: 2, mpNextHop: 4, local: 8, scopeUnit: 16 } as const;
+/**
+ * Who sent a block decides how it is read: packed into one small integer, part of the key. `policed`: made by import
+ * policy out of a received set.
+ */
+export const BlockContext = {
+  external: 1,
+  fourOctetAs: 2,
+  mpNextHop: 4,
+  local: 8,
+  policed: 16,
+  scopeUnit: 32,
+} as const;
+
+/** Keeps something about attribute sets, by their ids. */
+export interface AttributeMemo {
+  /** The set is gone, its id will be another's. */
+  forget(id: number): void;
+}
 
 const CONTEXTS: readonly ScanContext[] = Array.from({ length: 8 }, (_, bits) => ({
   external: (bits & BlockContext.external) !== 0,
@@ -85,6 +102,9 @@ export class AttributePool {
   references = new Int32Array(1024);
   size = 0;
 
+  /** Told of every set that dies. */
+  readonly memos = new Set<AttributeMemo>();
+
   /** What the last `intern` of a new block found; meaningful when it returned 0. */
   readonly scan = new AttributeScan();
   readonly arena = new ByteArena();
@@ -95,7 +115,7 @@ export class AttributePool {
   #canonicalAt = new Uint16Array(1024);
   #canonicalLength = new Uint16Array(1024);
   #hash = new Int32Array(1024);
-  #context = new Uint16Array(1024);
+  #context = new Uint32Array(1024);
 
   #slots = new Int32Array(4096);
   #mask = 4095;
@@ -160,7 +180,7 @@ export class AttributePool {
     const scan = this.scan;
     let canonicalLength = end - start;
     let isRaw = true;
-    if ((context & BlockContext.local) !== 0) {
+    if ((context & (BlockContext.local | BlockContext.policed)) !== 0) {
       scanCanonical(bytes, start, end, scan);
     } else {
       const scanContext = CONTEXTS[context & 7]!;
@@ -183,6 +203,20 @@ export class AttributePool {
       }
     }
     return this.#add(bytes, start, end, context, bytes, start, canonicalLength, isRaw);
+  }
+
+  /**
+   * The id of canonical octets that policy has made out of set `source`, which is not looped: made when new. The caller
+   * adds references.
+   */
+  internPoliced(bytes: Uint8Array, start: number, end: number, source: number): number {
+    const scope = (this.#context[source]! / BlockContext.scopeUnit) | 0;
+    return this.intern(bytes, start, end, scope * BlockContext.scopeUnit + BlockContext.policed);
+  }
+
+  /** One reference more. */
+  retain(id: number): void {
+    this.references[id] = this.references[id]! + 1;
   }
 
   /** One reference less; a set without any dies at a later `collect`. */
@@ -294,7 +328,11 @@ export class AttributePool {
         scan.nextHopLength,
         scope === '' ? undefined : scope,
       );
-      if (
+      if ((context & BlockContext.policed) !== 0) {
+        // Loops were judged in what was received; an AS number of ours that policy has put in front is none, and the
+        // neighbour is who stands behind it.
+        this.neighborAs[id] = neighborBehind(bytes, scan.asPathStart, scan.asPathEnd, this.#identity.asn);
+      } else if (
         scan.asPathEnd > scan.asPathStart &&
         countAs(bytes, scan.asPathStart, scan.asPathEnd, this.#identity.asn) > 0
       ) {
@@ -335,6 +373,7 @@ export class AttributePool {
     }
     slots[hole] = 0;
     if (this.nextHop[id] !== 0) this.#nextHops.release(this.nextHop[id]!);
+    if (this.memos.size > 0) for (const memo of this.memos) memo.forget(id);
     const stored =
       this.#canonicalAt[id] === 0 ? this.#rawLength[id]! : this.#rawLength[id]! + this.#canonicalLength[id]!;
     this.arena.free(this.#handle[id]!, stored);
@@ -395,6 +434,19 @@ export class AttributePool {
     this.#hash = grow(this.#hash, capacity);
     this.#context = grow(this.#context, capacity);
   }
+}
+
+/** The first AS of a path that is not `own`; 0 when there is none before a set. */
+function neighborBehind(bytes: Uint8Array, start: number, end: number, own: number): number {
+  for (let at = start; at < end;) {
+    if (bytes[at] !== SegmentType.sequence) return 0;
+    const next = at + 2 + bytes[at + 1]! * 4;
+    for (at += 2; at < next; at += 4) {
+      const asn = readU32(bytes, at);
+      if (asn !== own) return asn;
+    }
+  }
+  return 0;
 }
 
 function readU32(bytes: Uint8Array, at: number): number {

@@ -2,8 +2,9 @@
 /**
  * Adj-RIB-In: the paths of one family, addressed by `PathIndex` (> 0), chained per prefix.
  *
- * Cost: 15 octets per path, 19 once any session of the family receives ADD-PATH. `attribute` is what the peer sent
- * (pre-policy), so that a policy change needs no refresh.
+ * Cost: 15 octets per path, 4 more once any session of the family receives ADD-PATH, 4 more once any has an import
+ * policy beyond accept and reject. `received` is what the peer sent where policy has put something else in its place,
+ * so that a policy change needs no refresh.
  */
 import { grow, grownCapacity } from './grow.js';
 
@@ -12,13 +13,18 @@ export const PathFlag = {
   stale: 1,
   /** Left out of a ranking: it has its place already. Only while `Decision.rank` runs. */
   ranked: 2,
+  /** Import policy has rejected it. */
+  rejected: 4,
 } as const;
 
 const INITIAL_CAPACITY = 1024;
 
 export class PathTable {
   peer: Uint16Array;
+  /** What counts: as received, or what import policy made of it. One reference. */
   attribute: Int32Array;
+  /** Pre-policy attribute set, 0 = `attribute` is it. One reference. Allocated with the first import policy. */
+  received: Int32Array | undefined;
   next: Int32Array;
   flags: Uint8Array;
   /** Seconds since the speaker started, when this path last changed. */
@@ -54,6 +60,7 @@ export class PathTable {
   release(path: number): void {
     this.count--;
     this.attribute[path] = 0;
+    if (this.received) this.received[path] = 0;
     this.next[path] = this.#firstFree;
     this.#firstFree = path;
   }
@@ -68,12 +75,23 @@ export class PathTable {
     this.flags = new Uint8Array(capacity);
     this.changedAt = new Uint32Array(capacity);
     if (this.pathId) this.pathId = new Uint32Array(capacity);
+    if (this.received) this.received = new Int32Array(capacity);
     this.#end = 1;
     this.#firstFree = 0;
   }
 
   usePathIds(): void {
     this.pathId ??= new Uint32Array(this.attribute.length);
+  }
+
+  useReceived(): void {
+    this.received ??= new Int32Array(this.attribute.length);
+  }
+
+  /** The attribute set as the peer sent it. */
+  receivedOf(path: number): number {
+    const received = this.received === undefined ? 0 : this.received[path]!;
+    return received === 0 ? this.attribute[path]! : received;
   }
 
   #growColumns(needed: number): void {
@@ -84,5 +102,6 @@ export class PathTable {
     this.flags = grow(this.flags, capacity);
     this.changedAt = grow(this.changedAt, capacity);
     if (this.pathId) this.pathId = grow(this.pathId, capacity);
+    if (this.received) this.received = grow(this.received, capacity);
   }
 }
