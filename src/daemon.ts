@@ -87,7 +87,7 @@ async function run(file: string, settings: Settings): Promise<void> {
     { systemClock: clock },
     { parseHostPort },
     { loadConfig },
-    { diffSettings },
+    { diffSettings, untilRestart },
     { measureLoopDelay },
   ] = await Promise.all([
     import('./speaker.js'),
@@ -121,7 +121,7 @@ async function run(file: string, settings: Settings): Promise<void> {
     }
     // What waits for a restart keeps its old value until then, so that the next reload says so again.
     const waiting = diffSettings(current, next).global.filter((change) => change.effect === 'restart');
-    next = { ...next, fib: current.fib, control: current.control };
+    next = untilRestart(current, next);
     let report: readonly string[];
     try {
       report = await speaker.apply(next);

@@ -19,12 +19,13 @@ import {
   parsePrefix,
 } from 'bgp-parse';
 import type { Family, Prefix } from 'bgp-parse';
-import { diffSettings } from './config/diff.js';
+import { diffSettings, untilRestart } from './config/diff.js';
 import type { ListenRangeSettings, PeerOptions, Settings } from './config/settings.js';
 import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
 import type { PeerCommand, Queries, RouteFilter } from './control/queries.js';
 import { FibStatus } from './fib/port.js';
 import type { FibEvents, FibPort, FibRow, KernelState } from './fib/port.js';
+import { hostDuties, masqueradeDto } from './host.js';
 import { ListenRanges } from './listen-ranges.js';
 import { localNetworks } from './local-networks.js';
 import { MonitorFeed } from './monitor-feed.js';
@@ -160,7 +161,7 @@ export class Speaker implements Queries {
     this.#setRangePasswords(this.#settings.listenRanges, settings.listenRanges);
     this.#ranges.set(settings.listenRanges);
     // What takes a restart stays as it was.
-    this.#settings = { ...settings, fib: this.#settings.fib, control: this.#settings.control };
+    this.#settings = untilRestart(this.#settings, settings);
     if (changed.has('clientToClientReflection')) {
       for (const peer of this.#peers.values()) peer.applyExport();
       report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);
@@ -180,9 +181,11 @@ export class Speaker implements Queries {
       report.push(`peer ${peer.address}: added`);
     }
     report.push(...(await this.#applyRanges(settings, changes.listenRanges)));
+    if (changed.has('fib.masquerade')) report.push('masquerading: new pools');
     for (const network of changes.networks.added) report.push(`network ${JSON.stringify(network)}: added`);
     for (const network of changes.networks.removed) report.push(`network ${JSON.stringify(network)}: removed`);
     this.#followNetworks();
+    this.#fib?.setDuties(hostDuties(this.#settings));
     this.#pipeline.schedule();
     return report;
   }
@@ -211,7 +214,7 @@ export class Speaker implements Queries {
     this.#peers.clear();
     this.#ranges.forgetAll();
     this.#originated = new Map();
-    this.#settings = { ...settings, fib: before.fib, control: before.control };
+    this.#settings = untilRestart(before, settings);
     try {
       await this.start();
     } catch (error) {
@@ -248,6 +251,7 @@ export class Speaker implements Queries {
       fib: { enabled: this.#settings.fib.enabled, ...fib },
       memoryBytes: this.#residentBytes(),
       loopDelayMs: this.#loopDelayMs(),
+      masquerade: masqueradeDto(this.#settings, this.#fib),
       warnings: [...this.#warnings, ...this.#ranges.warnings],
     };
   }
@@ -455,7 +459,11 @@ export class Speaker implements Queries {
     const followsInterfaces = settings.networks.some((network) => 'interface' in network);
     if (!settings.fib.enabled && !followsInterfaces) return;
     const { Fib } = await import('./fib/fib.js');
-    const fib: FibPort = new Fib({ ...settings.fib, watchOnly: !settings.fib.enabled }, this.#fibEvents(), this.#log);
+    const fib: FibPort = new Fib(
+      { ...settings.fib, watchOnly: !settings.fib.enabled, duties: hostDuties(settings) },
+      this.#fibEvents(),
+      this.#log,
+    );
     this.#fib = fib;
     this.#kernel = await fib.start();
     this.#adopted = fib.counts().installed > 0;

@@ -1,6 +1,7 @@
 /** Numbers of <linux/netlink.h> and <linux/rtnetlink.h> and their neighbours, under the kernel's own names. */
 
 export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
 export const SOL_NETLINK = 270;
 export const NETLINK_ADD_MEMBERSHIP = 1;
 export const NETLINK_CAP_ACK = 10;

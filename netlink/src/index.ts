@@ -9,6 +9,8 @@ export * from './link.js';
 export { MessageReader, MessageWriter, NetlinkFormatError } from './message.js';
 export * from './neighbour.js';
 export * from './nexthop.js';
+export * from './nftables.js';
+export * from './nftables-socket.js';
 export * from './route.js';
 export * from './rule.js';
 export * from './socket.js';

@@ -1,5 +1,5 @@
 /**
- * A NETLINK_ROUTE socket: one request with its answer, dumps, batches, and a stream of notifications.
+ * A netlink socket: one request with its answer, dumps, batches, and a stream of notifications.
  *
  * Calls are synchronous (the kernel answers requests before `send` returns), meant for a worker thread. A receive
  * overrun (ENOBUFS) is a result, not an error: the kernel has dropped messages, and the caller reads the state again.
@@ -38,6 +38,8 @@ export class NetlinkError extends Error {
 }
 
 export interface NetlinkSocketOptions {
+  /** NETLINK_*; default NETLINK_ROUTE. */
+  readonly protocol?: number;
   /** Multicast groups (RTNLGRP_*) to listen to. */
   readonly groups?: readonly number[];
   /** Receive buffer in octets; forced beyond the system's limit where allowed. Default 4 MiB. */
@@ -60,7 +62,7 @@ export class NetlinkSocket {
 
   /** Throws `SystemError` when the kernel has no such socket or group. */
   static open(options: NetlinkSocketOptions = {}): NetlinkSocket {
-    const fd = libc.socket(libc.AF_NETLINK, libc.SOCK_RAW, C.NETLINK_ROUTE);
+    const fd = libc.socket(libc.AF_NETLINK, libc.SOCK_RAW, options.protocol ?? C.NETLINK_ROUTE);
     try {
       return new NetlinkSocket(fd, options);
     } catch (error) {
@@ -131,6 +133,20 @@ export class NetlinkSocket {
   }
 
   /**
+   * Sends a transaction, all or nothing (nfnetlink): the message of `lastSequence` asks for the ACK itself. The kernel
+   * may refuse it as a whole, by refusing its first message. Throws `NetlinkError` with the first refusal.
+   */
+  transaction(what: string, bytes: Uint8Array, firstSequence: number, lastSequence: number): void {
+    let failure: NetlinkError | undefined;
+    const onError = (_: number, errno: number, text: string): void => {
+      failure ??= new NetlinkError(what, errno, text);
+    };
+    const result = this.#exchange(bytes, lastSequence, onError, firstSequence);
+    if (failure) throw failure;
+    if (result === 'overrun') throw new NetlinkError(what, libc.Errno.ENOBUFS);
+  }
+
+  /**
    * Reads a whole table: `write` appends the dump request, `onMessage` sees the reader on each answer. A dump that the
    * kernel marks as interrupted by changes is begun anew, announced by `onRestart`; false = still so after some tries.
    */
@@ -187,6 +203,7 @@ export class NetlinkSocket {
     bytes: Uint8Array,
     lastSequence: number,
     onError: (sequence: number, errno: number, kernelText: string) => void,
+    endsAtRefusalOf?: number,
   ): 'done' | 'overrun' {
     this.#send(bytes);
     const reader = this.#reader;
@@ -202,6 +219,7 @@ export class NetlinkSocket {
         if (reader.type !== C.NLMSG_ERROR) continue;
         const errno = -reader.i32(reader.start);
         if (errno !== 0) onError(reader.sequence, errno, kernelText(reader));
+        if (errno !== 0 && reader.sequence === endsAtRefusalOf) return 'done';
         if (reader.sequence === lastSequence) return 'done';
       }
     }

@@ -57,6 +57,20 @@ export function diffSettings(before: Settings, after: Settings): SettingsDiff {
   return { peers, listenRanges, networks, listen, global, isEmpty };
 }
 
+/** The new settings, except that what takes a restart of the daemon stays as it was. */
+export function untilRestart(before: Settings, after: Settings): Settings {
+  const merge = <T extends object>(section: 'fib' | 'control', old: T, now: T): T => {
+    const keys = ROOT_KEYS[section].kind.keys as Keys;
+    const keeps = ([name]: [string, unknown]) => keys[name]?.reload === 'restart';
+    return { ...now, ...Object.fromEntries(Object.entries(old).filter(keeps)) };
+  };
+  return {
+    ...after,
+    fib: merge('fib', before.fib, after.fib),
+    control: merge('control', before.control, after.control),
+  };
+}
+
 function diffLists<T>(before: readonly T[], after: readonly T[], identity: (item: T) => string): Changes<T> {
   const old = new Set(before.map(identity));
   const now = new Set(after.map(identity));

@@ -50,6 +50,7 @@ export function resolveSettings(raw: RawConfig): Settings {
       table: fib.table ?? DEFAULTS.fib.table,
       protocol: fib.protocol ?? DEFAULTS.fib.protocol,
       metric: fib.metric ?? DEFAULTS.fib.metric,
+      masquerade: fib.masquerade && { pools: (fib.masquerade.pools ?? []).map(normalPrefix) },
     },
     control: { socket: control.socket ?? DEFAULTS.socket, http: control.http },
     log: { level: raw.log?.level ?? DEFAULTS.logLevel },

@@ -301,6 +301,19 @@ export const ROOT_KEYS = {
         'Marks our routes in the kernel (`ip route` shows 186 as `bgp`). Routes of another protocol are never touched.',
       ),
       metric: key(integer(1, 4294967295), 'restart', '20', 'Metric of our routes.'),
+      masquerade: key(
+        map({
+          pools: key(
+            list(prefix),
+            'live',
+            undefined,
+            'Prefixes that containers have their addresses from, on all nodes; both families.',
+          ),
+        }),
+        'live',
+        'none',
+        'What comes from an address of a pool and goes to one outside all pools leaves with the address of the node (source NAT by nftables, table `inet tortie`). Between pools nothing is translated. See docs/host.md.',
+      ),
     }),
     'restart',
     'see below',

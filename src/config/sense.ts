@@ -21,6 +21,7 @@ export function checkSense(raw: RawConfig, report: Report): void {
   checkPeers(raw, report);
   checkRanges(raw, report);
   checkNotYet(raw, report);
+  checkMasquerade(raw, report);
   if (raw.fib?.table === 255)
     report(['fib', 'table'], "must not be 255: that is the kernel's own table of local addresses");
 }
@@ -42,6 +43,15 @@ function checkNetworks(raw: RawConfig, report: Report): void {
     if (seen.has(identity)) report(at, `${identity} is listed twice`);
     seen.add(identity);
   });
+}
+
+function checkMasquerade(raw: RawConfig, report: Report): void {
+  const masquerade = raw.fib?.masquerade;
+  if (!masquerade) return;
+  const at = ['fib', 'masquerade'];
+  if (raw.fib?.enabled === false) report(at, 'needs fib.enabled: true');
+  if (!masquerade.pools?.length) report([...at, 'pools'], 'must name at least one prefix');
+  masquerade.pools?.forEach((pool, index) => checkHostBits(pool, [...at, 'pools', index], report));
 }
 
 function checkHostBits(value: string, at: Path, report: Report): void {

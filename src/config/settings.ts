@@ -88,6 +88,8 @@ export interface FibSettings {
   readonly table: number;
   readonly protocol: number;
   readonly metric: number;
+  /** What comes from the pools and goes elsewhere leaves with the node's own address; undefined = not. */
+  readonly masquerade?: { readonly pools: readonly string[] } | undefined;
 }
 
 export interface ControlSettings {

@@ -81,6 +81,8 @@ export interface SummaryDto {
   families: { family: Family; prefixes: number; paths: number; best: number }[];
   attributeSets: number;
   fib: { enabled: boolean; installed: number; pending: number; failed: number };
+  /** null = off. */
+  masquerade: { pools: readonly string[]; repaired: number; error: string | null } | null;
   memoryBytes: number;
   /** How late the daemon's loop ran timers since its start, milliseconds. */
   loopDelayMs: { p50: number; p99: number; p999: number; max: number } | null;

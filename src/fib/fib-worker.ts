@@ -7,6 +7,7 @@
 import { workerData, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { RouteMessage, clearWakeup, pollReadable } from 'netlink';
 import { systemClock } from '../support/clock.js';
+import { HostKeeper } from './host-keeper.js';
 import type { Counts, FromWorker, ToWorker, WorkerStart } from './messages.js';
 import { NetlinkKernel } from './netlink-kernel.js';
 import { FibStatus } from './port.js';
@@ -18,13 +19,15 @@ const ENOUGH_PENDING = 65536;
 const MAX_WAIT_MS = 250;
 
 /** What is taken in the order it was said: an id is forgotten only after the records that stopped naming it. */
-type Submission = Exclude<ToWorker, { type: 'rows' | 'stop' }>;
+type Submission = Exclude<ToWorker, { type: 'rows' | 'stop' | 'duties' }>;
 
 class FibWorker implements SyncerEvents {
   readonly #port: MessagePort;
   readonly #wakeFd: number;
   readonly #kernel: NetlinkKernel;
   readonly #syncer: Syncer;
+  /** Undefined where nothing is written. */
+  readonly #keeper: HostKeeper | undefined;
   readonly #submissions: Submission[] = [];
   /** Ids whose forgetting waits among the submissions. */
   readonly #leaving = new Map<number, number>();
@@ -36,6 +39,9 @@ class FibWorker implements SyncerEvents {
     this.#wakeFd = start.wakeFd;
     this.#kernel = new NetlinkKernel(start.receiveBuffer);
     this.#syncer = new Syncer(start.settings, this.#kernel, this, () => systemClock.nowMs(), new RouteMessage());
+    if (start.settings.watchOnly) return;
+    this.#keeper = new HostKeeper(this, () => systemClock.nowMs());
+    this.#keeper.set(start.duties);
   }
 
   run(): void {
@@ -49,16 +55,20 @@ class FibWorker implements SyncerEvents {
     this.#hear();
     if (this.#stop) {
       if (!this.#stop.keepRoutes) this.#syncer.removeAll();
+      this.#keeper?.stop(this.#stop.keepRoutes);
       this.#kernel.close();
       this.#tell({ type: 'stopped' });
       this.#port.close();
       return;
     }
     while (this.#submissions.length && this.#syncer.pending < ENOUGH_PENDING) this.#absorb(this.#submissions.shift()!);
-    const waitMs = this.#syncer.step();
+    const waitMs = Math.min(this.#keeper?.step() ?? Infinity, this.#syncer.step());
     this.#tellCounts();
+    const host = this.#keeper?.takeState();
+    if (host) this.#tell({ type: 'host', state: host });
     if (waitMs > 0) {
-      pollReadable([this.#wakeFd, this.#kernel.monitorFd], Math.ceil(Math.min(waitMs, MAX_WAIT_MS)));
+      const fds = [this.#wakeFd, this.#kernel.monitorFd, ...(this.#keeper?.fds ?? [])];
+      pollReadable(fds, Math.ceil(Math.min(waitMs, MAX_WAIT_MS)));
     }
     // Through the event loop, so that the thread can be ended and its garbage is finalized.
     systemClock.soon(() => this.#turn());
@@ -89,6 +99,9 @@ class FibWorker implements SyncerEvents {
           break;
         case 'rows':
           this.#tell({ type: 'rows', request: message.request, ...this.#syncer.rows(message.cursor, message.max) });
+          break;
+        case 'duties':
+          this.#keeper?.set(message.duties);
           break;
         case 'stop':
           this.#stop = message;

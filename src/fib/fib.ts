@@ -9,6 +9,7 @@ import type { AddressBytes, Family } from 'bgp-parse';
 import { closeSocket, createWakeup, wake } from 'netlink';
 import type { FibSettings } from '../config/settings.js';
 import type { Log } from '../support/log.js';
+import { type HostDuties, type HostState, NO_DUTIES, NO_HOST_STATE } from './host-keeper.js';
 import type { Counts, FromWorker, RowCursor, ToWorker, WorkerStart } from './messages.js';
 import type { FibEvents, FibPort, FibRow, KernelState, NextHopSet } from './port.js';
 
@@ -20,6 +21,8 @@ export interface FibOptions {
   readonly watchOnly?: boolean;
   /** Octets for the kernel's notifications; only tests make it small. */
   readonly receiveBuffer?: number;
+  /** Default none. */
+  readonly duties?: HostDuties;
 }
 
 type RowsAnswer = Extract<FromWorker, { type: 'rows' }>;
@@ -35,6 +38,7 @@ export class Fib implements FibPort {
   #underWay = 0;
   #nextRequest = 1;
   #counts: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
+  #host: HostState = NO_HOST_STATE;
   #stopping = false;
 
   constructor(settings: FibSettings & FibOptions, events: FibEvents, log: Log) {
@@ -48,12 +52,21 @@ export class Fib implements FibPort {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#wakeFd = createWakeup();
-    const { table, protocol, metric, enabled, watchOnly = !enabled, receiveBuffer } = this.#settings;
+    const {
+      table,
+      protocol,
+      metric,
+      enabled,
+      watchOnly = !enabled,
+      receiveBuffer,
+      duties = NO_DUTIES,
+    } = this.#settings;
     const workerData: WorkerStart = {
       settings: { table, protocol, metric, watchOnly },
       port: port2,
       wakeFd: this.#wakeFd,
       receiveBuffer,
+      duties,
     };
     const worker = new Worker(new URL('./fib-worker.js', import.meta.url), {
       name: 'fib',
@@ -144,6 +157,15 @@ export class Fib implements FibPort {
     return this.#counts;
   }
 
+  setDuties(duties: HostDuties): void {
+    this.#tell({ type: 'duties', duties });
+  }
+
+  /** As of the worker's last report. */
+  host(): HostState {
+    return this.#host;
+  }
+
   async stop(keepRoutes: boolean): Promise<void> {
     this.#stopping = true;
     this.#tell({ type: 'stop', keepRoutes });
@@ -180,6 +202,9 @@ export class Fib implements FibPort {
         break;
       case 'counts':
         this.#counts = message.counts;
+        break;
+      case 'host':
+        this.#host = message.state;
         break;
       case 'rows':
         this.#rowRequests.get(message.request)?.resolve(message);

@@ -1,6 +1,7 @@
 /** What the main thread and the FIB worker say to each other. Arrays are transferred, not copied. */
 import type { Family } from 'bgp-parse';
 import type { MessagePort } from 'node:worker_threads';
+import type { HostDuties, HostState } from './host-keeper.js';
 import type { FibRow, KernelState, NextHopSet, NextHopState } from './port.js';
 import type { SyncerSettings } from './syncer.js';
 
@@ -24,6 +25,7 @@ export interface WorkerStart {
   readonly wakeFd: number;
   /** Octets; undefined = default. */
   readonly receiveBuffer: number | undefined;
+  readonly duties: HostDuties;
 }
 
 export type ToWorker =
@@ -34,6 +36,7 @@ export type ToWorker =
   | { readonly type: 'forgetSet'; readonly id: number }
   | { readonly type: 'submit'; readonly family: Family; readonly records: Uint32Array; readonly count: number }
   | { readonly type: 'sweep' }
+  | { readonly type: 'duties'; readonly duties: HostDuties }
   | { readonly type: 'rows'; readonly request: number; readonly cursor: RowCursor; readonly max: number }
   | { readonly type: 'stop'; readonly keepRoutes: boolean };
 
@@ -43,6 +46,7 @@ export type FromWorker =
   | { readonly type: 'nextHops'; readonly changes: readonly NextHopState[] }
   | { readonly type: 'status'; readonly family: Family; readonly pairs: Uint32Array; readonly count: number }
   | { readonly type: 'counts'; readonly counts: Counts }
+  | { readonly type: 'host'; readonly state: HostState }
   /** A submitted batch has been taken in. */
   | { readonly type: 'absorbed' }
   | {

@@ -4,6 +4,7 @@
  * everything can be said again.
  */
 import type { AddressBytes, Family } from 'bgp-parse';
+import type { HostDuties, HostState } from './host-keeper.js';
 
 export interface KernelLink {
   readonly index: number;
@@ -112,6 +113,9 @@ export interface FibPort {
   sweepStale(): void;
   rows(): AsyncIterable<FibRow>;
   counts(): { installed: number; pending: number; failed: number };
+  /** What is to be done on the host besides routes, from now on. */
+  setDuties(duties: HostDuties): void;
+  host(): HostState;
   /** Removes our routes (unless `keepRoutes`) and ends the worker. */
   stop(keepRoutes: boolean): Promise<void>;
 }

@@ -103,6 +103,7 @@ export class FakeQueries implements Queries {
       attributeSets: 2,
       fib: { enabled: true, installed: 3, pending: 0, failed: 0 },
       memoryBytes: 64 * 1024 * 1024,
+      masquerade: null,
       loopDelayMs: { p50: 0.1, p99: 1.25, p999: 12.5, max: 40 },
       warnings: [],
     };

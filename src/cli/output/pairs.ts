@@ -53,6 +53,11 @@ export function summaryPairs(summary: SummaryDto): Pair[] {
     ['Kernel', fib.enabled ? `${fib.installed} installed, ${fib.pending} pending, ${fib.failed} failed` : 'off'],
     ['Memory', formatBytes(summary.memoryBytes)],
   );
+  const { masquerade } = summary;
+  if (masquerade) {
+    const { pools, repaired, error } = masquerade;
+    pairs.push(['Masquerading', `${pools.join(', ')}${error === null ? '' : `: ${error}`}; ${repaired} repairs`]);
+  }
   const delay = summary.loopDelayMs;
   if (delay) {
     const { p50, p99, p999, max } = delay;
