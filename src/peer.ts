@@ -15,7 +15,7 @@ import type { PeerSessionDeps } from './session/peer-session.js';
 import type { DownReason, Negotiated, SessionListener } from './session/types.js';
 import type { Cancel, Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
-import { ownNextHops } from './support/node-addresses.js';
+import { isLinkLocal, ownNextHops } from './support/node-addresses.js';
 import type { NodeAddress } from './support/node-addresses.js';
 
 /** What is still stale this long after the peer came back goes, End-of-RIB or not. */
@@ -37,6 +37,8 @@ export interface PeerHost {
   forwardingPreserved(): readonly Family[];
   /** This node's addresses, at most a second old. */
   nodeAddresses(): readonly NodeAddress[];
+  /** What we advertise as ourselves on a session. */
+  ownNextHop(address: Uint8Array): void;
   /** The session has come up or gone down: observers want to know. */
   peerChanged(peer: Peer): void;
 }
@@ -341,6 +343,7 @@ export class Peer implements SessionListener {
     const own = ownNextHops(addresses, negotiated.localAddress);
     const familyIndex = family === 'ipv4-unicast' ? 0 : 1;
     const nextHop = familyIndex === 1 ? own.ipv6 : (own.ipv4 ?? (negotiated.extendedNextHop ? own.ipv6 : undefined));
+    if (nextHop && !isLinkLocal(nextHop)) this.#host.ownNextHop(nextHop);
     if (!nextHop) {
       this.#host.log.warn(
         { peer: this.name, family },

@@ -162,6 +162,10 @@ export class Speaker implements Queries {
     this.#ranges.set(settings.listenRanges);
     // What takes a restart stays as it was.
     this.#settings = untilRestart(this.#settings, settings);
+    if (changed.has('encapsulation')) {
+      this.#fib?.encapsulate(settings.encapsulation);
+      report.push(`encapsulation: ${settings.encapsulation?.mode ?? 'off'}`);
+    }
     if (changed.has('clientToClientReflection')) {
       for (const peer of this.#peers.values()) peer.applyExport();
       report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);
@@ -342,6 +346,7 @@ export class Speaker implements Queries {
           ? (['ipv4-unicast', 'ipv6-unicast'] as const)
           : [],
       nodeAddresses: () => this.#readNodeAddresses(),
+      ownNextHop: (address) => this.#fib?.tellOwnNextHop(address),
       peerChanged: (peer) => {
         this.#monitor.peerChanged(peer);
         this.#restart?.peersChanged();
@@ -460,7 +465,12 @@ export class Speaker implements Queries {
     if (!settings.fib.enabled && !followsInterfaces) return;
     const { Fib } = await import('./fib/fib.js');
     const fib: FibPort = new Fib(
-      { ...settings.fib, watchOnly: !settings.fib.enabled, duties: hostDuties(settings) },
+      {
+        ...settings.fib,
+        watchOnly: !settings.fib.enabled,
+        duties: hostDuties(settings),
+        encapsulation: settings.encapsulation,
+      },
       this.#fibEvents(),
       this.#log,
     );

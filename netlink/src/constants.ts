@@ -105,7 +105,21 @@ export const IFLA_IFNAME = 3;
 export const IFLA_MTU = 4;
 export const IFLA_MASTER = 10;
 export const IFLA_LINKINFO = 18;
+export const IFLA_IFALIAS = 20;
 export const IFLA_INFO_KIND = 1;
+export const IFLA_INFO_DATA = 2;
+
+export const IFLA_VXLAN_ID = 1;
+export const IFLA_VXLAN_LOCAL = 4;
+export const IFLA_VXLAN_LEARNING = 7;
+export const IFLA_VXLAN_PORT = 15;
+export const IFLA_VXLAN_LOCAL6 = 17;
+
+export const IFLA_IPTUN_LOCAL = 2;
+export const IFLA_IPTUN_TTL = 4;
+export const IFLA_IPTUN_FLAGS = 8;
+export const IFLA_IPTUN_PROTO = 9;
+export const IFLA_IPTUN_PMTUDISC = 10;
 
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
@@ -115,6 +129,13 @@ export const IFA_F_TENTATIVE = 0x40;
 
 export const NDA_DST = 1;
 export const NDA_LLADDR = 2;
+
+/** Forwarding entries (fdb) are neighbour messages of this family. */
+export const AF_BRIDGE = 7;
+export const NUD_NOARP = 0x40;
+export const NUD_PERMANENT = 0x80;
+/** The entry is the device's own, not its bridge's. */
+export const NTF_SELF = 0x02;
 
 export const NHA_ID = 1;
 export const NHA_GROUP = 2;

@@ -15,4 +15,5 @@ export * from './route.js';
 export * from './rule.js';
 export * from './socket.js';
 export * from './sockopt.js';
+export * from './tunnel.js';
 export * from './wakeup.js';

@@ -107,9 +107,17 @@ export const prefix: Kind<string> = matching(
   (value) => parsePrefix(value) !== undefined,
 );
 
-export const interfaceName: Kind<string> = matching(
-  'an interface name of 1..15 characters',
-  (value) => /^[^\s/:]{1,15}$/.test(value) && value !== '.' && value !== '..',
+export const interfaceName: Kind<string> = matching('an interface name of 1..15 characters', (value) =>
+  isInterfaceName(value, 15),
+);
+
+function isInterfaceName(value: string, most: number): boolean {
+  return /^[^\s/:]+$/.test(value) && value.length <= most && value !== '.' && value !== '..';
+}
+
+/** A second device has the same name with a 6 behind. */
+export const tunnelName: Kind<string> = matching('an interface name of 1..14 characters', (value) =>
+  isInterfaceName(value, 14),
 );
 
 export const hostPort: Kind<string> = matching(

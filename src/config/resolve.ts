@@ -4,7 +4,7 @@
  */
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from 'bgp-parse';
 import { DEFAULTS, type RawConfig, type RawPeer, type RawPeerOptions, type RawRange } from './schema.js';
-import type { NetworkSettings, PeerOptions, Settings } from './settings.js';
+import type { EncapsulationSettings, NetworkSettings, PeerOptions, Settings } from './settings.js';
 
 /** Addresses and prefixes are written in one way (RFC 5952), so that equal ones compare equal as text. */
 export function normalAddress(value: string): string {
@@ -52,8 +52,27 @@ export function resolveSettings(raw: RawConfig): Settings {
       metric: fib.metric ?? DEFAULTS.fib.metric,
       masquerade: fib.masquerade && { pools: (fib.masquerade.pools ?? []).map(normalPrefix) },
     },
+    encapsulation: resolveEncapsulation(raw.encapsulation),
     control: { socket: control.socket ?? DEFAULTS.socket, http: control.http },
     log: { level: raw.log?.level ?? DEFAULTS.logLevel },
+  };
+}
+
+function resolveEncapsulation(raw: RawConfig['encapsulation']): EncapsulationSettings | undefined {
+  const defaults = DEFAULTS.encapsulation;
+  const when = raw?.when ?? defaults.when;
+  if (!raw || when === 'never') return undefined;
+  const mode = raw.mode ?? defaults.mode;
+  const local = raw.localAddress ?? [];
+  return {
+    mode,
+    when,
+    vni: raw.vni ?? defaults.vni,
+    port: raw.port ?? defaults.port,
+    interface: raw.interface ?? defaults.interface[mode],
+    mtu: raw.mtu,
+    localAddresses: (typeof local === 'string' ? [local] : local).map(normalAddress),
+    hosts: (raw.hosts ?? defaults.hosts).map(normalPrefix),
   };
 }
 

@@ -22,6 +22,7 @@ export function checkSense(raw: RawConfig, report: Report): void {
   checkRanges(raw, report);
   checkNotYet(raw, report);
   checkMasquerade(raw, report);
+  checkEncapsulation(raw, report);
   if (raw.fib?.table === 255)
     report(['fib', 'table'], "must not be 255: that is the kernel's own table of local addresses");
 }
@@ -95,6 +96,23 @@ function checkRanges(raw: RawConfig, report: Report): void {
     }
     checkOptions(withGroup(range, raw.groups), at, origin, raw, report);
   });
+}
+
+function checkEncapsulation(raw: RawConfig, report: Report): void {
+  const encapsulation = raw.encapsulation;
+  if (!encapsulation || encapsulation.when === 'never') return;
+  if (raw.fib?.enabled === false)
+    report(['encapsulation'], 'needs fib.enabled: true; without routes there is no tunnel');
+  if (encapsulation.mode === 'ipip') {
+    for (const key of ['vni', 'port'] as const) {
+      if (encapsulation[key] !== undefined) report(['encapsulation', key], 'is only for mode vxlan');
+    }
+  }
+  encapsulation.hosts?.forEach((value, index) => checkHostBits(value, ['encapsulation', 'hosts', index], report));
+  const local = encapsulation.localAddress ?? [];
+  const families = (typeof local === 'string' ? [local] : local).map((value) => parseAddress(value)?.length);
+  if (new Set(families).size < families.length)
+    report(['encapsulation', 'localAddress'], 'has two addresses of one family: give at most one of each');
 }
 
 /** Where a key of a merged peer came from. */

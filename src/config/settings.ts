@@ -19,6 +19,8 @@ export interface Settings {
   readonly peers: readonly PeerSettings[];
   readonly listenRanges: readonly ListenRangeSettings[];
   readonly fib: FibSettings;
+  /** undefined = never. */
+  readonly encapsulation: EncapsulationSettings | undefined;
   readonly control: ControlSettings;
   readonly log: { readonly level: LogLevel };
 }
@@ -90,6 +92,23 @@ export interface FibSettings {
   readonly metric: number;
   /** What comes from the pools and goes elsewhere leaves with the node's own address; undefined = not. */
   readonly masquerade?: { readonly pools: readonly string[] } | undefined;
+}
+
+/** Routes to hosts in other subnets go through a tunnel. */
+export interface EncapsulationSettings {
+  readonly mode: 'vxlan' | 'ipip';
+  readonly when: 'crossSubnet' | 'always';
+  /** Of VXLAN. */
+  readonly vni: number;
+  readonly port: number;
+  /** Name of the device for IPv4 between the hosts; that for IPv6 has a 6 behind. */
+  readonly interface: string;
+  /** undefined = what the underlay takes less what the tunnel adds. */
+  readonly mtu: number | undefined;
+  /** At most one of each family; where there is none, the sessions show it. */
+  readonly localAddresses: readonly string[];
+  /** Next hops in these prefixes have a tunnel end. */
+  readonly hosts: readonly string[];
 }
 
 export interface ControlSettings {

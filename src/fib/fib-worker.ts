@@ -11,6 +11,7 @@ import { HostKeeper } from './host-keeper.js';
 import type { Counts, FromWorker, ToWorker, WorkerStart } from './messages.js';
 import { NetlinkKernel } from './netlink-kernel.js';
 import { FibStatus } from './port.js';
+import { Tunnels } from './encapsulation/tunnels.js';
 import { Syncer, type SyncerEvents } from './syncer.js';
 
 /** Rows waiting above which no further submission is taken in. */
@@ -28,9 +29,11 @@ class FibWorker implements SyncerEvents {
   readonly #syncer: Syncer;
   /** Undefined where nothing is written. */
   readonly #keeper: HostKeeper | undefined;
+  readonly #tunnels: Tunnels;
   readonly #submissions: Submission[] = [];
   /** Ids whose forgetting waits among the submissions. */
   readonly #leaving = new Map<number, number>();
+  readonly #encapsulation: WorkerStart['encapsulation'];
   #stop: { keepRoutes: boolean } | undefined;
   #told: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
 
@@ -39,6 +42,12 @@ class FibWorker implements SyncerEvents {
     this.#wakeFd = start.wakeFd;
     this.#kernel = new NetlinkKernel(start.receiveBuffer);
     this.#syncer = new Syncer(start.settings, this.#kernel, this, () => systemClock.nowMs(), new RouteMessage());
+    this.#tunnels = new Tunnels(
+      this.#syncer,
+      (level, fields, text) => this.log(level, fields, text),
+      () => systemClock.nowMs(),
+    );
+    this.#encapsulation = start.encapsulation;
     if (start.settings.watchOnly) return;
     this.#keeper = new HostKeeper(this, () => systemClock.nowMs());
     this.#keeper.set(start.duties);
@@ -46,6 +55,7 @@ class FibWorker implements SyncerEvents {
 
   run(): void {
     const state = this.#syncer.start();
+    this.#tunnels.configure(this.#encapsulation);
     this.#told = this.#counts();
     this.#tell({ type: 'ready', state, counts: this.#told });
     this.#turn();
@@ -56,18 +66,20 @@ class FibWorker implements SyncerEvents {
     if (this.#stop) {
       if (!this.#stop.keepRoutes) this.#syncer.removeAll();
       this.#keeper?.stop(this.#stop.keepRoutes);
+      this.#tunnels.stop(this.#stop.keepRoutes);
       this.#kernel.close();
       this.#tell({ type: 'stopped' });
       this.#port.close();
       return;
     }
     while (this.#submissions.length && this.#syncer.pending < ENOUGH_PENDING) this.#absorb(this.#submissions.shift()!);
+    this.#tunnels.step();
     const waitMs = Math.min(this.#keeper?.step() ?? Infinity, this.#syncer.step());
     this.#tellCounts();
     const host = this.#keeper?.takeState();
     if (host) this.#tell({ type: 'host', state: host });
     if (waitMs > 0) {
-      const fds = [this.#wakeFd, this.#kernel.monitorFd, ...(this.#keeper?.fds ?? [])];
+      const fds = [this.#wakeFd, this.#kernel.monitorFd, ...(this.#keeper?.fds ?? []), ...this.#tunnels.fds];
       pollReadable(fds, Math.ceil(Math.min(waitMs, MAX_WAIT_MS)));
     }
     // Through the event loop, so that the thread can be ended and its garbage is finalized.
@@ -93,8 +105,10 @@ class FibWorker implements SyncerEvents {
         case 'track':
         case 'define':
         case 'down':
+        case 'encapsulate':
+        case 'ownNextHop':
           // At once, since somebody waits for it; but not before the id's old meaning has gone.
-          if (this.#leaving.has(message.id)) this.#submissions.push(message);
+          if ('id' in message && this.#leaving.has(message.id)) this.#submissions.push(message);
           else this.#absorb(message);
           break;
         case 'rows':
@@ -118,6 +132,13 @@ class FibWorker implements SyncerEvents {
         break;
       case 'sweep':
         this.#syncer.sweepStale();
+        this.#tunnels.forgotten();
+        break;
+      case 'encapsulate':
+        this.#encapsulate(submission.settings);
+        break;
+      case 'ownNextHop':
+        this.#tunnels.tellOwn(submission.address);
         break;
       case 'track':
         this.#syncer.trackNextHop(submission.id, submission.address, submission.interfaceName);
@@ -125,6 +146,7 @@ class FibWorker implements SyncerEvents {
       case 'forget':
         this.#gone(submission.id);
         this.#syncer.forgetNextHop(submission.id);
+        this.#tunnels.forgotten();
         break;
       case 'down':
         this.#syncer.setNextHopDown(submission.id, submission.down);
@@ -136,6 +158,15 @@ class FibWorker implements SyncerEvents {
         this.#gone(submission.id);
         this.#syncer.forgetNextHopSet(submission.id);
         break;
+    }
+  }
+
+  /** By a reload: what cannot be is said, and the routes it concerns wait. */
+  #encapsulate(settings: WorkerStart['encapsulation']): void {
+    try {
+      this.#tunnels.configure(settings);
+    } catch (error) {
+      this.log('warn', {}, error instanceof Error ? error.message : String(error));
     }
   }
 

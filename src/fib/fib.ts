@@ -7,7 +7,7 @@
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import type { AddressBytes, Family } from 'bgp-parse';
 import { closeSocket, createWakeup, wake } from 'netlink';
-import type { FibSettings } from '../config/settings.js';
+import type { EncapsulationSettings, FibSettings } from '../config/settings.js';
 import type { Log } from '../support/log.js';
 import { type HostDuties, type HostState, NO_DUTIES, NO_HOST_STATE } from './host-keeper.js';
 import type { Counts, FromWorker, RowCursor, ToWorker, WorkerStart } from './messages.js';
@@ -19,6 +19,7 @@ const ROWS_PER_CHUNK = 1024;
 export interface FibOptions {
   /** Follow interfaces and next hops, never write a route (`fib.enabled: false`). */
   readonly watchOnly?: boolean;
+  readonly encapsulation?: EncapsulationSettings | undefined;
   /** Octets for the kernel's notifications; only tests make it small. */
   readonly receiveBuffer?: number;
   /** Default none. */
@@ -63,6 +64,7 @@ export class Fib implements FibPort {
     } = this.#settings;
     const workerData: WorkerStart = {
       settings: { table, protocol, metric, watchOnly },
+      encapsulation: watchOnly ? undefined : this.#settings.encapsulation,
       port: port2,
       wakeFd: this.#wakeFd,
       receiveBuffer,
@@ -127,6 +129,14 @@ export class Fib implements FibPort {
 
   forgetNextHopSet(id: number): void {
     this.#tell({ type: 'forgetSet', id });
+  }
+
+  encapsulate(settings: EncapsulationSettings | undefined): void {
+    this.#tell({ type: 'encapsulate', settings });
+  }
+
+  tellOwnNextHop(address: AddressBytes): void {
+    this.#tell({ type: 'ownNextHop', address });
   }
 
   get canSubmit(): boolean {

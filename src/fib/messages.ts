@@ -1,6 +1,7 @@
 /** What the main thread and the FIB worker say to each other. Arrays are transferred, not copied. */
 import type { Family } from 'bgp-parse';
 import type { MessagePort } from 'node:worker_threads';
+import type { EncapsulationSettings } from '../config/settings.js';
 import type { HostDuties, HostState } from './host-keeper.js';
 import type { FibRow, KernelState, NextHopSet, NextHopState } from './port.js';
 import type { SyncerSettings } from './syncer.js';
@@ -20,6 +21,7 @@ export interface Counts {
 
 export interface WorkerStart {
   readonly settings: SyncerSettings;
+  readonly encapsulation: EncapsulationSettings | undefined;
   readonly port: MessagePort;
   /** Readable when something has been said to the worker. */
   readonly wakeFd: number;
@@ -34,6 +36,8 @@ export type ToWorker =
   | { readonly type: 'down'; readonly id: number; readonly down: boolean }
   | { readonly type: 'define'; readonly id: number; readonly set: NextHopSet }
   | { readonly type: 'forgetSet'; readonly id: number }
+  | { readonly type: 'encapsulate'; readonly settings: EncapsulationSettings | undefined }
+  | { readonly type: 'ownNextHop'; readonly address: Uint8Array }
   | { readonly type: 'submit'; readonly family: Family; readonly records: Uint32Array; readonly count: number }
   | { readonly type: 'sweep' }
   | { readonly type: 'duties'; readonly duties: HostDuties }

@@ -22,6 +22,12 @@ export interface ForeignMatch {
   readonly gateway: number;
 }
 
+/**
+ * Interface of the tunnel that the next hop is reached through; undefined = the plain way; a text = through a tunnel,
+ * and why there is none now. `connected`: the next hop is on a subnet of ours.
+ */
+export type TunnelLookup = (nextHop: Uint8Array, connected: boolean) => number | string | undefined;
+
 /** Longest match; undefined = no route. */
 export type ForeignLookup = (address: Uint8Array) => ForeignMatch | undefined;
 
@@ -43,6 +49,8 @@ export class NextHopResolver {
   readonly #gateways: Gateways;
   readonly #lookup: ForeignLookup;
   readonly #nextHops = new Map<number, TrackedNextHop>();
+  /** Set while hosts in other subnets are reached through a tunnel. */
+  tunnel: TunnelLookup | undefined;
 
   constructor(network: NetworkState, gateways: Gateways, lookup: ForeignLookup) {
     this.#network = network;
@@ -107,6 +115,13 @@ export class NextHopResolver {
     const link = this.#network.linkByIndex(via.interfaceIndex);
     if (!link) return unresolvable('no route');
     if (!link.up) return unresolvable(`dev ${link.name} is down`);
+    const tunnel = this.tunnel?.(address, via.family === 0);
+    if (typeof tunnel === 'string') return unresolvable(tunnel);
+    if (tunnel !== undefined) {
+      const gateway = this.#gateways.intern(family, address, tunnel, true);
+      const name = this.#network.linkByIndex(tunnel)?.name ?? 'the tunnel';
+      return { gateway, metric: via.family === 0 ? 0 : match.priority, detail: `onlink dev ${name} over ${link.name}` };
+    }
     if (via.family === 0) {
       const gateway = this.#gateways.intern(family, address, link.index, false);
       return { gateway, metric: 0, detail: `connected dev ${link.name}` };

@@ -4,6 +4,7 @@
  * everything can be said again.
  */
 import type { AddressBytes, Family } from 'bgp-parse';
+import type { EncapsulationSettings } from '../config/settings.js';
 import type { HostDuties, HostState } from './host-keeper.js';
 
 export interface KernelLink {
@@ -105,6 +106,10 @@ export interface FibPort {
   defineNextHopSet(id: number, set: NextHopSet): void;
   /** When no record names the set any more; its id may be used again. */
   forgetNextHopSet(id: number): void;
+  /** Begins or ends tunnels to hosts in other subnets, or goes on with other settings. */
+  encapsulate(settings: EncapsulationSettings | undefined): void;
+  /** An address of ours that a peer knows as our next hop: our end of the tunnel, unless that is configured. */
+  tellOwnNextHop(address: AddressBytes): void;
   /** False while too many batches are under way: keep the changes and wait for `room`. */
   readonly canSubmit: boolean;
   /** Hands over `count` records; the array's memory is transferred and may not be used again. */
