@@ -147,6 +147,8 @@ export function scanAttributes(
     let verdict: Disposition = Disposition.none;
     let subcode: number = UpdateSubcode.attributeLength;
     let kept = true;
+    /** Not wanted on this session: discarded unread, whatever its flags. */
+    let unwanted = false;
     switch (code) {
       case AttributeCode.origin:
         expected = AttributeFlag.transitive;
@@ -190,7 +192,7 @@ export function scanAttributes(
       case AttributeCode.localPref:
         expected = AttributeFlag.transitive;
         // RFC 7606 §7.5
-        if (external) verdict = Disposition.attributeDiscard;
+        if (external) unwanted = true;
         else if (length !== 4) verdict = Disposition.treatAsWithdraw;
         else {
           out.hasLocalPref = true;
@@ -222,7 +224,7 @@ export function scanAttributes(
       case AttributeCode.originatorId:
         expected = AttributeFlag.optional;
         // RFC 7606 §7.9
-        if (external) verdict = Disposition.attributeDiscard;
+        if (external) unwanted = true;
         else if (length !== 4) verdict = Disposition.treatAsWithdraw;
         else {
           out.hasOriginatorId = true;
@@ -232,7 +234,7 @@ export function scanAttributes(
       case AttributeCode.clusterList:
         expected = AttributeFlag.optional;
         // RFC 7606 §7.10
-        if (external) verdict = Disposition.attributeDiscard;
+        if (external) unwanted = true;
         else if (length === 0 || (length & 3) !== 0) verdict = Disposition.treatAsWithdraw;
         else {
           out.clusterListStart = value;
@@ -254,11 +256,13 @@ export function scanAttributes(
         break;
       case AttributeCode.as4Path:
         // RFC 6793 §4.1: not between speakers that both have four-octet AS numbers; §6: malformed: discard.
-        if (fourOctetAs || length < 6 || countHops(bytes, value, next, 4) < 0) verdict = Disposition.attributeDiscard;
+        if (fourOctetAs) unwanted = true;
+        else if (length < 6 || countHops(bytes, value, next, 4) < 0) verdict = Disposition.attributeDiscard;
         canonical = false;
         break;
       case AttributeCode.as4Aggregator:
-        if (fourOctetAs || length !== 8 || isZeroAs(bytes, value, true)) verdict = Disposition.attributeDiscard;
+        if (fourOctetAs) unwanted = true;
+        else if (length !== 8 || isZeroAs(bytes, value, true)) verdict = Disposition.attributeDiscard;
         canonical = false;
         break;
       case AttributeCode.ipv6ExtendedCommunities:
@@ -284,16 +288,19 @@ export function scanAttributes(
       default:
         expected = flags & OPTIONAL_TRANSITIVE;
         if (!(flags & AttributeFlag.optional)) {
-          // RFC 4271 §6.3, not revised by RFC 7606.
-          verdict = Disposition.sessionReset;
+          // All well-known attributes stand above, so this one is none: where its code is assigned, the flag conflicts
+          // with it (RFC 7606 §3 c); and RFC 4271 §6.3 resets for *mandatory* ones only. The prefixes are there to be
+          // withdrawn, and a session must not hang on what a far-away speaker has made up.
+          verdict = Disposition.treatAsWithdraw;
           subcode = UpdateSubcode.unrecognizedWellKnown;
         } else if (flags & AttributeFlag.transitive) {
           // RFC 4271 §5: passed on with the Partial bit set.
           if (!(flags & AttributeFlag.partial)) canonical = false;
         } else kept = false;
     }
-    // RFC 7606 §3 c. What is to be discarded whatever it holds is not judged by its flags.
-    if ((flags & OPTIONAL_TRANSITIVE) !== expected && verdict !== Disposition.attributeDiscard) {
+    // RFC 7606 §3 c, and §3 h: stronger than a value that is to be discarded.
+    if (unwanted) verdict = Disposition.attributeDiscard;
+    else if ((flags & OPTIONAL_TRANSITIVE) !== expected) {
       verdict = Disposition.treatAsWithdraw;
       subcode = UpdateSubcode.attributeFlags;
     }

@@ -68,7 +68,7 @@ export class MpLayout {
  * are only stepped over. An attribute that overruns the end stops the walk without an error unless it is one of the two
  * (RFC 7606 §4; scanAttributes finds it again).
  *
- * An error of disposition sessionReset means the prefixes cannot be found. One of disposition treatAsWithdraw (flags of
+ * An error of disposition sessionReset means the prefixes cannot be found (3/9, RFC 4760 §7). One of disposition treatAsWithdraw (flags of
  * an MP attribute) leaves `out` whole: the prefixes in it are to be withdrawn.
  */
 export function locateMp(bytes: Uint8Array, start: number, end: number, out: MpLayout): BgpError | undefined {
@@ -87,7 +87,7 @@ export function locateMp(bytes: Uint8Array, start: number, end: number, out: MpL
     if (flags & AttributeFlag.extendedLength) {
       valueStart = at + 4;
       if (valueStart > end) {
-        if (isMp) return mpError(bytes, at, end, UpdateSubcode.attributeLength, 'length field cut off');
+        if (isMp) return mpError(bytes, at, end, UpdateSubcode.optionalAttribute, 'length field cut off');
         break;
       }
       length = (length << 8) | bytes[at + 3]!;
@@ -95,7 +95,7 @@ export function locateMp(bytes: Uint8Array, start: number, end: number, out: MpL
     const valueEnd = valueStart + length;
     if (valueEnd > end) {
       // RFC 7606 §3 j: prefixes that cannot be located cannot be withdrawn.
-      if (isMp) return mpError(bytes, at, end, UpdateSubcode.attributeLength, 'overruns the attributes');
+      if (isMp) return mpError(bytes, at, end, UpdateSubcode.optionalAttribute, 'overruns the attributes');
       break;
     }
     if (isMp) {

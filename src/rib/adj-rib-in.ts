@@ -56,7 +56,10 @@ export class AdjRibIn {
   receive(peer: RibPeer, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
     const layout = this.#layout;
     const broken = locateUpdate(bytes, start, end, layout);
-    if (broken) return broken;
+    if (broken) {
+      this.#countMalformed(peer, broken.message);
+      return broken;
+    }
     const { withdrawnStart, withdrawnEnd, attributesStart, attributesEnd, nlriStart, nlriEnd } = layout;
     const rib4 = this.#ribs[0];
 
@@ -91,8 +94,10 @@ export class AdjRibIn {
   ): BgpError | undefined {
     const mp = this.#mp;
     const fault = locateMp(bytes, start, end, mp);
-    if (fault && fault.disposition >= Disposition.afiSafiDisable) return fault;
-    const withdrawAll = fault !== undefined;
+    if (fault && fault.disposition >= Disposition.afiSafiDisable) {
+      this.#countMalformed(peer, fault.message);
+      return fault;
+    }
     if (fault) this.#countMalformed(peer, fault.message);
 
     if (mp.unreachStart >= 0) {
@@ -100,49 +105,44 @@ export class AdjRibIn {
       if (rib) {
         if (mp.unreachNlriEnd > mp.unreachNlriStart) {
           const error = this.#withdraw(peer, rib, bytes, mp.unreachNlriStart, mp.unreachNlriEnd);
-          if (error) return error;
+          if (error) return mpNlriError(error, bytes, mp.unreachStart, mp.unreachEnd);
         } else if (isOnlyAttribute(bytes, start, end, mp.unreachStart, mp.unreachEnd) && nlriEnd === nlriStart) {
           this.#onEndOfRib(peer, rib);
         }
       }
     }
-    if (mp.reachStart >= 0) {
-      const rib = this.#ribOf(peer, mp.reachAfi, mp.reachSafi);
-      if (rib) {
-        const error = withdrawAll
-          ? this.#withdraw(peer, rib, bytes, mp.reachNlriStart, mp.reachNlriEnd)
-          : this.#reachMp(peer, rib, bytes, start, end);
-        if (error) return error;
-      }
-      if (nlriEnd === nlriStart) return undefined;
+    const hasNlri = nlriEnd > nlriStart;
+    if (!hasNlri && mp.reachNlriEnd === mp.reachNlriStart) {
+      return this.#checkAttributesOnly(peer, bytes, start, end, fault);
     }
-    if (nlriEnd === nlriStart) return this.#checkAttributesOnly(peer, bytes, start, end);
-    if (!peer.negotiated[0]) return undefined;
-    const rib4 = this.#ribs[0];
-    if (withdrawAll) return this.#withdraw(peer, rib4, bytes, nlriStart, nlriEnd);
-    let block = bytes;
-    let blockStart = start;
-    let blockEnd = end;
-    if (mp.reachStart >= 0 || mp.unreachStart >= 0) {
-      block = this.#scratch;
-      blockStart = 0;
-      blockEnd = copyWithoutMp(bytes, start, end, block);
+    // Both kinds of prefixes in one message (RFC 7606 §5.1): a fault of either takes both.
+    const ribMp = mp.reachStart < 0 ? undefined : this.#ribOf(peer, mp.reachAfi, mp.reachSafi);
+    const rib4 = hasNlri && peer.negotiated[0] ? this.#ribs[0] : undefined;
+    const setMp = ribMp && !fault ? this.#internMp(peer, ribMp, bytes, start, end) : 0;
+    const set4 = rib4 && !fault && !(ribMp && setMp === 0) ? this.#internWithoutMp(peer, bytes, start, end) : 0;
+    const withdraws = (ribMp !== undefined && setMp === 0) || (rib4 !== undefined && set4 === 0);
+    if (ribMp) {
+      const { reachNlriStart, reachNlriEnd } = mp;
+      const error = withdraws
+        ? this.#withdraw(peer, ribMp, bytes, reachNlriStart, reachNlriEnd)
+        : this.#reach(peer, ribMp, setMp, bytes, reachNlriStart, reachNlriEnd);
+      if (error) return mpNlriError(error, bytes, mp.reachStart, mp.reachEnd);
     }
-    const attribute = this.#intern(peer, block, blockStart, blockEnd, peer.context);
-    if (attribute < 0) return this.#sessionError(peer, block);
-    return attribute === 0
+    if (!rib4) return undefined;
+    return withdraws
       ? this.#withdraw(peer, rib4, bytes, nlriStart, nlriEnd)
-      : this.#reach(peer, rib4, attribute, bytes, nlriStart, nlriEnd);
+      : this.#reach(peer, rib4, set4, bytes, nlriStart, nlriEnd);
   }
 
-  #reachMp(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+  /** The attribute set of the prefixes in MP_REACH_NLRI; 0 = they are to be withdrawn. */
+  #internMp(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, start: number, end: number): number {
     const mp = this.#mp;
     // RFC 8950 §4: IPv4 prefixes with an IPv6 next hop only where both sides have said so.
     if (rib.index === 0 && mp.reachNextHopLength !== 4 && !peer.session.extendedNextHop) {
       this.#countMalformed(peer, 'IPv4 prefixes with an IPv6 next hop, not negotiated (RFC 8950)');
-      return this.#withdraw(peer, rib, bytes, mp.reachNlriStart, mp.reachNlriEnd);
+      return 0;
     }
-    const { reachNlriStart, reachNlriEnd, reachNextHopStart, reachNextHopLength } = mp;
+    const { reachNextHopStart, reachNextHopLength } = mp;
     let context = peer.context | BlockContext.mpNextHop;
     const linkLocal =
       reachNextHopLength === 32 ||
@@ -151,39 +151,50 @@ export class AdjRibIn {
         (bytes[reachNextHopStart + 1]! & 0xc0) === 0x80);
     if (linkLocal) context |= this.#attributes.scopeBits(peer.session.interfaceName);
     const length = stripMp(bytes, start, end, mp, this.#scratch);
-    const attribute = this.#intern(peer, this.#scratch, 0, length, context);
-    if (attribute < 0) return this.#sessionError(peer, this.#scratch);
-    return attribute === 0
-      ? this.#withdraw(peer, rib, bytes, reachNlriStart, reachNlriEnd)
-      : this.#reach(peer, rib, attribute, bytes, reachNlriStart, reachNlriEnd);
+    return this.#intern(peer, this.#scratch, 0, length, context);
   }
 
-  /** The attribute set; 0 = treat as withdraw, -1 = the session must end (see `scan`). */
+  /** The attribute set of the prefixes in the NLRI field; 0 = they are to be withdrawn. */
+  #internWithoutMp(peer: RibPeer, bytes: Uint8Array, start: number, end: number): number {
+    if (this.#mp.reachStart < 0 && this.#mp.unreachStart < 0) {
+      return this.#intern(peer, bytes, start, end, peer.context);
+    }
+    const length = copyWithoutMp(bytes, start, end, this.#scratch);
+    return this.#intern(peer, this.#scratch, 0, length, peer.context);
+  }
+
+  /** The attribute set; 0 = treat as withdraw: no fault of attributes goes further than that (RFC 7606 §3). */
   #intern(peer: RibPeer, bytes: Uint8Array, start: number, end: number, context: number): number {
     const attribute = this.#attributes.intern(bytes, start, end, context);
-    if (attribute !== 0) return attribute;
-    const scan = this.#attributes.scan;
-    if (scan.disposition >= Disposition.afiSafiDisable) return -1;
-    this.#countMalformed(peer, `malformed ${attributeName(scan.errorAttribute)} (RFC 7606: treated as withdraw)`);
-    return 0;
-  }
-
-  /** The NOTIFICATION for what `scan` found in `bytes`. */
-  #sessionError(peer: RibPeer, bytes: Uint8Array): BgpError | undefined {
-    const scan = this.#attributes.scan;
-    this.#countMalformed(peer, `malformed ${attributeName(scan.errorAttribute)}`);
-    return scanError(scan, bytes, Disposition.sessionReset);
+    if (attribute === 0) {
+      const name = attributeName(this.#attributes.scan.errorAttribute);
+      this.#countMalformed(peer, `malformed ${name} (RFC 7606: treated as withdraw)`);
+    }
+    return attribute;
   }
 
   /**
-   * RFC 7606 §5.2: path attributes and no reachable prefix. A fault may hide prefixes, so it ends the session; what is
-   * merely missing is none, since no route needs it.
+   * RFC 7606 §5.2: path attributes besides MP_UNREACH_NLRI and no reachable prefix. A fault may hide prefixes, so it ends
+   * the session; what is merely missing is none, since no route needs it. `fault` is that of an MP attribute.
    */
-  #checkAttributesOnly(peer: RibPeer, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+  #checkAttributesOnly(
+    peer: RibPeer,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    fault: BgpError | undefined,
+  ): BgpError | undefined {
+    const mp = this.#mp;
+    if (fault && !isOnlyAttribute(bytes, start, end, mp.unreachStart, mp.unreachEnd)) {
+      return new BgpError(fault.message, fault.code, fault.subcode, fault.data);
+    }
     const scan = this.#attributes.scan;
     const disposition = scanAttributes(bytes, start, end, scanContextOf(peer.context), scan);
+    if (disposition === Disposition.attributeDiscard)
+      this.#countMalformed(peer, 'an attribute was discarded (RFC 7606)');
     if (disposition < Disposition.treatAsWithdraw || scan.errorStart === scan.errorEnd) return undefined;
-    return this.#sessionError(peer, bytes);
+    this.#countMalformed(peer, `malformed ${attributeName(scan.errorAttribute)}`);
+    return scanError(scan, bytes, Disposition.sessionReset);
   }
 
   #ribOf(peer: RibPeer, afi: number, safi: number): FamilyRib | undefined {
@@ -566,19 +577,33 @@ function invalidNlri(peer: RibPeer, rib: FamilyRib): BgpError {
   );
 }
 
+/** RFC 4760 §7: prefixes in an MP attribute: Optional Attribute Error, with the attribute as data (RFC 4271 §6.3). */
+function mpNlriError(error: BgpError, bytes: Uint8Array, valueStart: number, valueEnd: number): BgpError {
+  if (error.subcode !== UpdateSubcode.invalidNetworkField) return error;
+  // Two octets in front of a short value stands its code; of one with an extended length below 256, a zero.
+  const code = bytes[valueStart - 2];
+  const short = valueEnd - valueStart < 256 && (code === AttributeCode.mpReach || code === AttributeCode.mpUnreach);
+  const data = bytes.slice(valueStart - (short ? 3 : 4), valueEnd);
+  return new BgpError(error.message, NotificationCode.update, UpdateSubcode.optionalAttribute, data);
+}
+
 /** Attributes of bytes[start, end) but MP_REACH_NLRI and MP_UNREACH_NLRI; an overrun at the end stays one. */
 function copyWithoutMp(bytes: Uint8Array, start: number, end: number, target: Uint8Array): number {
   let at = start;
   let to = 0;
   while (at < end) {
-    const extended = (bytes[at]! & WireFlag.extendedLength) !== 0;
-    const length = extended ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!;
-    const next = Math.min(end, at + (extended ? 4 : 3) + length);
-    const code = bytes[at + 1];
+    let next = end;
+    let code = -1;
+    if (end - at >= 3) {
+      const extended = (bytes[at]! & WireFlag.extendedLength) !== 0;
+      const length = extended ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!;
+      next = Math.min(end, at + (extended ? 4 : 3) + length);
+      code = bytes[at + 1]!;
+    }
     if (code !== AttributeCode.mpReach && code !== AttributeCode.mpUnreach) {
       for (let i = at; i < next; i++) target[to++] = bytes[i]!;
     }
-    at = Number.isNaN(next) ? end : next;
+    at = next;
   }
   return to;
 }

@@ -86,7 +86,6 @@ t.test('an empty AS_PATH is valid and short', (t) => {
 
 const w = Disposition.treatAsWithdraw;
 const d = Disposition.attributeDiscard;
-const r = Disposition.sessionReset;
 const n = Disposition.none;
 // [what, block, context, verdict, subcode, attribute, NOTIFICATION data]
 const verdicts: [string, string, ScanContext, Disposition, number, number, string?][] = [
@@ -144,13 +143,14 @@ const verdicts: [string, string, ScanContext, Disposition, number, number, strin
   ['AS4_AGGREGATOR of a four-octet speaker', base + 'c012080000fc000a000001', internal, d, 5, 18],
   ['unknown optional transitive', base + 'c06303010203', internal, n, 0, -1],
   ['unknown optional non-transitive', base + '806303010203', internal, n, 0, -1],
-  ['unknown well-known', base + '406303010203', internal, r, 2, 99, '406303010203'],
+  ['unknown well-known', base + '406303010203', internal, w, 2, 99, '406303010203'],
   ['ORIGIN twice', base + '40010102', internal, d, 1, 1, ''],
   ['unknown twice', base + 'e06300e0630101', internal, d, 1, 99, ''],
   ['overrun', base + 'c008ff00000000', internal, w, 5, 8, 'c008ff00000000'],
   ['two octets left', base + 'c008', internal, w, 1, -1, ''],
   ['extended length cut off', base + 'd00800', internal, w, 5, 8],
-  ['the strongest wins', '40010103' + PATH + NEXT_HOP + LOCAL_PREF + '406300', internal, r, 2, 99, '406300'],
+  ['the strongest wins', base + '40060100' + '800403000000', internal, w, 5, 4, '800403000000'],
+  ['the strongest wins, of one attribute', base + 'c0060100', internal, w, 4, 6, 'c0060100'],
 ];
 for (const [name, block, context, disposition, subcode, attribute, data] of verdicts) {
   t.test(`verdict: ${name}`, (t) => {

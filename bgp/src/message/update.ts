@@ -13,6 +13,7 @@ import {
   MAX_MESSAGE_LENGTH,
   MessageType,
   SegmentType,
+  UpdateSubcode,
 } from '../constants.js';
 import { endOfRibFamily } from '../end-of-rib.js';
 import { BgpError, Disposition } from '../errors.js';
@@ -72,12 +73,13 @@ export function decodeUpdate(bytes: Uint8Array, start: number, end: number, cont
     if (error) errors.push(error);
     return (error?.disposition ?? Disposition.none) < Disposition.afiSafiDisable;
   };
-  const read = (from: number, to: number, family: Family): Nlri[] => {
+  const read = (from: number, to: number, family: Family, inMp = false): Nlri[] => {
     try {
       return decodeNlri(bytes, from, to, family, context.addPath?.includes(family));
     } catch (error) {
       if (!(error instanceof BgpError)) throw error;
-      errors.push(error);
+      // RFC 4760 §7: in an MP attribute it is an Optional Attribute Error.
+      errors.push(inMp ? new BgpError(error.message, error.code, UpdateSubcode.optionalAttribute) : error);
       return [];
     }
   };
@@ -103,19 +105,21 @@ export function decodeUpdate(bytes: Uint8Array, start: number, end: number, cont
   const reach = reachFamily && {
     family: reachFamily,
     nextHop: bytes.slice(mp.reachNextHopStart, mp.reachNextHopStart + mp.reachNextHopLength),
-    nlri: read(mp.reachNlriStart, mp.reachNlriEnd, reachFamily),
+    nlri: read(mp.reachNlriStart, mp.reachNlriEnd, reachFamily, true),
   };
   const unreach = unreachFamily && {
     family: unreachFamily,
-    nlri: read(mp.unreachNlriStart, mp.unreachNlriEnd, unreachFamily),
+    nlri: read(mp.unreachNlriStart, mp.unreachNlriEnd, unreachFamily, true),
   };
 
   let attributes: PathAttributes | undefined;
   const hasNlri = layout.nlriEnd > layout.nlriStart;
-  if (hasNlri || mp.reachStart >= 0) {
-    attributes = readAttributes(bytes, attributesStart, attributesEnd, context, hasNlri ? undefined : mp, errors);
-  } else if (attributesEnd > attributesStart) {
-    checkWithoutPrefixes(bytes, attributesStart, attributesEnd, context, errors);
+  const hasReach = mp.reachNlriEnd > mp.reachNlriStart;
+  if (hasReach) attributes = readAttributes(bytes, attributesStart, attributesEnd, context, mp, errors);
+  // Both in one message (RFC 7606 §5.1): these are the attributes with NEXT_HOP.
+  if (hasNlri) attributes = readAttributes(bytes, attributesStart, attributesEnd, context, undefined, errors);
+  if (!hasReach && !hasNlri && attributesEnd > attributesStart) {
+    checkWithoutPrefixes(bytes, attributesStart, attributesEnd, mp, context, errors);
   }
   return result({ endOfRib: endOfRibFamily(bytes, start, end), withdrawn, nlri, reach, unreach, attributes });
 }
@@ -153,15 +157,24 @@ function checkWithoutPrefixes(
   bytes: Uint8Array,
   start: number,
   end: number,
+  mp: MpLayout,
   context: UpdateContext,
   errors: BgpError[],
 ): void {
+  // Its flags are at fault, and it is not alone.
+  const [fault] = errors.filter(({ disposition }) => disposition === Disposition.treatAsWithdraw);
+  if (fault && !(mp.unreachStart >= 0 && mp.unreachEnd === end && mp.unreachStart - start <= 4)) {
+    errors.push(new BgpError(fault.message, fault.code, fault.subcode, fault.data));
+    return;
+  }
   const scan = new AttributeScan();
   scanAttributes(bytes, start, end, { ...context, mpNextHop: false }, scan);
   // What is missing is no fault here: there is no route that would need it.
-  if (scan.disposition < Disposition.treatAsWithdraw || scan.errorStart === scan.errorEnd) return;
-  const error = scanError(scan, bytes, Disposition.sessionReset);
-  if (error) errors.push(error);
+  const missing = scan.errorStart === scan.errorEnd;
+  const error = missing ? undefined : scanError(scan, bytes);
+  if (!error) return;
+  const isFatal = error.disposition >= Disposition.treatAsWithdraw;
+  errors.push(isFatal ? new BgpError(error.message, error.code, error.subcode, error.data) : error);
 }
 
 /** What encodeUpdate takes: `attributes` are needed with `nlri` (NEXT_HOP too) and with `reach`. */
