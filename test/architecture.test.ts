@@ -43,6 +43,11 @@ const TABLE: { readonly module: string; readonly path: string; readonly may: rea
     may: ['netlink', 'rib', 'config (types)', 'bgp', 'support', 'node:worker_threads', 'node:url'],
   },
   {
+    module: 'bfd',
+    path: 'src/bfd/',
+    may: ['netlink', 'bgp', 'support', 'node:worker_threads', 'node:crypto'],
+  },
+  {
     module: 'control',
     path: 'src/control/',
     may: ['bgp', 'support', 'rib (types)', 'ws', 'node:http', 'node:fs/promises', 'node:path', 'node:stream'],
@@ -69,6 +74,7 @@ const TABLE: { readonly module: string; readonly path: string; readonly may: rea
       'policy',
       'export',
       'fib',
+      'bfd',
       'config',
       'control (types)',
       'support',
@@ -221,7 +227,7 @@ t.test('parts of Node', (t) => {
     {
       what: 'worker threads',
       found: ({ imports }) => imports.some(({ from }) => /^(node:)?worker_threads$/.test(from)),
-      only: /^src\/fib\//,
+      only: /^src\/(fib|bfd)\//,
     },
     {
       what: 'process',

@@ -71,3 +71,15 @@ export {
   decodeUpdate,
   encodeUpdate,
 } from './message/update.js';
+export {
+  type BfdControl,
+  type BfdFault,
+  BFD_CONTROL_LENGTH,
+  BfdDiagnostic,
+  BfdState,
+  createBfdControl,
+  decodeBfdControl,
+  encodeBfdControl,
+  formatBfdDiagnostic,
+  formatBfdState,
+} from './bfd.js';

@@ -4,6 +4,7 @@
 export * from './address.js';
 export * from './constants.js';
 export * from './icmp.js';
+export * from './datagram.js';
 export { AF_INET, AF_INET6, AF_UNSPEC, Errno, SystemError, errnoName, interfaceIndex, pollReadable } from './libc.js';
 export * from './link.js';
 export { MessageReader, MessageWriter, NetlinkFormatError } from './message.js';
@@ -11,8 +12,10 @@ export * from './neighbour.js';
 export * from './nexthop.js';
 export * from './nftables.js';
 export * from './nftables-socket.js';
+export * from './poller.js';
 export * from './route.js';
 export * from './rule.js';
+export * from './scheduling.js';
 export * from './socket.js';
 export * from './sockopt.js';
 export * from './tunnel.js';

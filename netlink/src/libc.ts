@@ -32,6 +32,7 @@ export const Errno = {
   ENOMEM: os.constants.errno.ENOMEM,
   EEXIST: os.constants.errno.EEXIST,
   EINVAL: os.constants.errno.EINVAL,
+  ECONNREFUSED: os.constants.errno.ECONNREFUSED,
   ENETDOWN: os.constants.errno.ENETDOWN,
   ENETUNREACH: os.constants.errno.ENETUNREACH,
   EHOSTUNREACH: os.constants.errno.EHOSTUNREACH,
@@ -100,12 +101,14 @@ const msghdr = koffi.struct({
 });
 const cSocket = library.func('socket', 'int', ['int', 'int', 'int']);
 const cBind = library.func('bind', 'int', ['int', 'void *', 'uint32_t']);
+const cConnect = library.func('connect', 'int', ['int', 'void *', 'uint32_t']);
 const cListen = library.func('listen', 'int', ['int', 'int']);
 const cClose = library.func('close', 'int', ['int']);
 const cSend = library.func('send', 'long', ['int', 'void *', 'size_t', 'int']);
 const cSendto = library.func('sendto', 'long', ['int', 'void *', 'size_t', 'int', 'void *', 'uint32_t']);
 const cRecv = library.func('recv', 'long', ['int', 'void *', 'size_t', 'int']);
 const cRecvmsg = library.func('recvmsg', 'long', ['int', koffi.inout(koffi.pointer(msghdr)), 'int']);
+const cRecvmsgRaw = library.func('recvmsg', 'long', ['int', 'void *', 'int']);
 const cSetsockopt = library.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']);
 const cGetsockopt = library.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
 const cGetsockname = library.func('getsockname', 'int', ['int', 'void *', 'void *']);
@@ -113,6 +116,8 @@ const cPoll = library.func('poll', 'int', ['void *', 'ulong', 'int']);
 const cEventfd = library.func('eventfd', 'int', ['uint', 'int']);
 const cRead = library.func('read', 'long', ['int', 'void *', 'size_t']);
 const cWrite = library.func('write', 'long', ['int', 'void *', 'size_t']);
+const cSchedSetscheduler = library.func('sched_setscheduler', 'int', ['int', 'int', 'void *']);
+const cSetpriority = library.func('setpriority', 'int', ['int', 'uint32_t', 'int']);
 const cIfNameToIndex = library.func('if_nametoindex', 'uint32_t', ['str']);
 
 /** A new socket, close-on-exec. */
@@ -125,6 +130,11 @@ export function socket(family: number, type: number, protocol: number): number {
 /** `address` is a raw sockaddr. */
 export function bind(fd: number, address: Uint8Array): void {
   if ((cBind(fd, address, address.length) as number) < 0) throw new SystemError('bind', koffi.errno());
+}
+
+/** `address` is a raw sockaddr. */
+export function connect(fd: number, address: Uint8Array): void {
+  if ((cConnect(fd, address, address.length) as number) < 0) throw new SystemError('connect', koffi.errno());
 }
 
 export function listen(fd: number, backlog: number): void {
@@ -186,6 +196,17 @@ export function recvmsg(fd: number, bytes: Uint8Array, flags = 0): ReceivedMessa
   };
 }
 
+/** `recvmsg` with a struct msghdr that the caller has laid out (64-bit): octets, or the negative errno. Allocates nothing. */
+export function recvmsgRaw(fd: number, header: Uint8Array, flags: number): number {
+  const received = Number(cRecvmsgRaw(fd, header, flags));
+  return received >= 0 ? received : -koffi.errno();
+}
+
+/** The address of a buffer; it must be kept as long as the kernel may use it. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes);
+}
+
 /** Sets an option given as raw octets. */
 export function setsockopt(fd: number, level: number, option: number, value: Uint8Array): void {
   if ((cSetsockopt(fd, level, option, value, value.length) as number) < 0) {
@@ -239,6 +260,23 @@ export function pollReadable(fds: readonly number[], timeoutMs: number): number[
     throw new SystemError('poll', errno);
   }
   return fds.filter((_, index) => view.getInt16(index * 8 + 6, littleEndian) !== 0);
+}
+
+/** `poll` on an array of struct pollfd that the caller has laid out: how many are ready, or the negative errno. */
+export function pollRaw(descriptors: Uint8Array, count: number, timeoutMs: number): number {
+  const ready = cPoll(descriptors, count, timeoutMs) as number;
+  return ready >= 0 ? ready : -koffi.errno();
+}
+
+/** Scheduling policy of the calling thread: 0, or the negative errno. */
+export function schedule(policy: number, priority: number): number {
+  const result = cSchedSetscheduler(0, policy, new Int32Array([priority])) as number;
+  return result < 0 ? -koffi.errno() : 0;
+}
+
+/** Nice value of the calling thread (Linux keeps it per thread): 0, or the negative errno. */
+export function nice(value: number): number {
+  return (cSetpriority(0, 0, value) as number) < 0 ? -koffi.errno() : 0;
 }
 
 /** A non-blocking counter for waking a thread. */

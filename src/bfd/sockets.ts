@@ -1,0 +1,199 @@
+/**
+ * The UDP sockets of the BFD thread: one to send from per session, with a source port of its own (RFC 5881 §4), and one
+ * to receive on per local address and port, shared by the sessions there.
+ *
+ * Sent with TTL 255 (RFC 5881 §5, RFC 5883 §4.2) and IP precedence CS6; what TTL came is the engine's to check.
+ */
+import {
+  DatagramReceiver,
+  Errno,
+  SystemError,
+  bindDatagram,
+  bindDatagramToDevice,
+  closeSocket,
+  connectDatagram,
+  createUdpSocket,
+  errnoName,
+  interfaceIndex,
+  prepareReceiver,
+  sendDatagram,
+  setTrafficClass,
+  setTtl,
+  socketName,
+} from 'netlink';
+import type { Poller, SocketFamily } from 'netlink';
+import { formatAddress } from 'bgp-parse';
+import { isLinkLocal } from '../support/node-addresses.js';
+import type { Engine, Transport } from './engine.js';
+import type { BfdTarget } from './port.js';
+
+/** RFC 5881 §4, RFC 5883 §5. */
+const SINGLE_HOP_PORT = 3784;
+const MULTIHOP_PORT = 4784;
+/** RFC 5881 §4. */
+const FIRST_SOURCE_PORT = 49152;
+const SOURCE_PORTS = 65536 - FIRST_SOURCE_PORT;
+const PORT_ATTEMPTS = 64;
+const TRAFFIC_CLASS = 0xc0;
+/** A second of a thousand sessions at 50 ms, should the thread be kept from running. */
+const RECEIVE_BUFFER = 8 * 1024 * 1024;
+/** Datagrams taken from a socket before timers have their turn. */
+const MAX_DATAGRAMS = 4096;
+
+interface Receiver {
+  readonly fd: number;
+  readonly key: string;
+  readonly multihop: boolean;
+  users: number;
+}
+
+export class Sockets {
+  readonly #randomPort: (count: number) => number;
+  readonly #receivers: Receiver[] = [];
+  readonly #sourcePorts = new Set<number>();
+  readonly #datagram = new DatagramReceiver();
+  /** The set of receivers has changed since `watch`. */
+  #changed = true;
+
+  /** `random(n)`: an integer in [0, n). */
+  constructor(random: (count: number) => number) {
+    this.#randomPort = random;
+  }
+
+  /** Throws with what is wrong, in the words of the configuration where it has one. */
+  open(target: BfdTarget, sourcePort: number | undefined): Transport {
+    const family: SocketFamily = target.address.length === 4 ? 4 : 6;
+    const index = target.interface === undefined ? 0 : interfaceIndex(target.interface);
+    if (index === undefined) throw new Error(`there is no interface ${target.interface}`);
+    const scope = isLinkLocal(target.address) ? index : 0;
+    const port = target.multihop ? MULTIHOP_PORT : SINGLE_HOP_PORT;
+    const fd = createUdpSocket(family);
+    let chosen: number | undefined;
+    try {
+      if (target.interface !== undefined) bindDatagramToDevice(fd, target.interface);
+      setTtl(fd, family, 255);
+      setTrafficClass(fd, family, TRAFFIC_CLASS);
+      chosen = this.#bindSource(fd, target, scope, sourcePort);
+      connectDatagram(fd, target.address, port, scope);
+      const local = socketName(fd).address;
+      const receiver = this.#receiver(local, port, isLinkLocal(local) ? index : 0, target.multihop);
+      return new UdpTransport(fd, chosen, target.multihop ? 0 : index, () => {
+        this.#sourcePorts.delete(chosen!);
+        this.#release(receiver);
+      });
+    } catch (error) {
+      closeSocket(fd);
+      if (chosen !== undefined) this.#sourcePorts.delete(chosen);
+      throw error;
+    }
+  }
+
+  /** Lets `poller` wait for all receivers; true = it did so before, and nothing has changed. */
+  watch(poller: Poller, first: number): boolean {
+    if (!this.#changed) return true;
+    this.#changed = false;
+    poller.clear();
+    poller.add(first);
+    for (const { fd } of this.#receivers) poller.add(fd);
+    return false;
+  }
+
+  /** Hands what has arrived to the engine. */
+  drain(poller: Poller, engine: Engine, nowMs: number): void {
+    const datagram = this.#datagram;
+    for (let i = 0; i < this.#receivers.length; i++) {
+      // Index 0 of the poller is not ours.
+      if (!poller.isReady(i + 1)) continue;
+      const { fd, multihop } = this.#receivers[i]!;
+      for (let n = 0; n < MAX_DATAGRAMS && datagram.receive(fd); n++) {
+        engine.received(datagram.data, datagram.length, datagram, datagram.ttl, multihop, nowMs);
+      }
+    }
+  }
+
+  #bindSource(fd: number, target: BfdTarget, scope: number, wanted: number | undefined): number {
+    const address = target.localAddress ?? new Uint8Array(target.address.length);
+    const bindScope = isLinkLocal(address) ? scope : 0;
+    for (let attempt = 0; ; attempt++) {
+      const again = attempt === 0 ? wanted : undefined;
+      const port = again ?? FIRST_SOURCE_PORT + this.#randomPort(SOURCE_PORTS);
+      if (this.#sourcePorts.has(port)) continue;
+      try {
+        bindDatagram(fd, address, port, bindScope);
+        this.#sourcePorts.add(port);
+        return port;
+      } catch (error) {
+        const taken = error instanceof SystemError && error.code === 'EADDRINUSE';
+        if (!taken || attempt >= PORT_ATTEMPTS) throw named(error, `the local address ${formatAddress(address)}`);
+      }
+    }
+  }
+
+  #receiver(local: Uint8Array, port: number, scope: number, multihop: boolean): Receiver {
+    const key = `${formatAddress(local)}%${scope} ${port}`;
+    const there = this.#receivers.find((receiver) => receiver.key === key);
+    if (there) {
+      there.users++;
+      return there;
+    }
+    const family: SocketFamily = local.length === 4 ? 4 : 6;
+    const fd = createUdpSocket(family);
+    try {
+      bindDatagram(fd, local, port, scope);
+      prepareReceiver(fd, family, RECEIVE_BUFFER);
+    } catch (error) {
+      closeSocket(fd);
+      if (error instanceof SystemError && error.code === 'EADDRINUSE') {
+        throw new Error(`UDP port ${port} of ${formatAddress(local)} is taken: does another BFD daemon run here?`, {
+          cause: error,
+        });
+      }
+      throw error;
+    }
+    const receiver = { fd, key, multihop, users: 1 };
+    this.#receivers.push(receiver);
+    this.#changed = true;
+    return receiver;
+  }
+
+  #release(receiver: Receiver): void {
+    if (--receiver.users > 0) return;
+    this.#receivers.splice(this.#receivers.indexOf(receiver), 1);
+    this.#changed = true;
+    closeSocket(receiver.fd);
+  }
+}
+
+class UdpTransport implements Transport {
+  readonly sourcePort: number;
+  readonly interfaceIndex: number;
+  readonly #fd: number;
+  readonly #released: () => void;
+  #open = true;
+
+  constructor(fd: number, sourcePort: number, index: number, released: () => void) {
+    this.#fd = fd;
+    this.sourcePort = sourcePort;
+    this.interfaceIndex = index;
+    this.#released = released;
+  }
+
+  send(packet: Uint8Array): string | undefined {
+    let errno = sendDatagram(this.#fd, packet);
+    // What the kernel reports here is an ICMP answer to an earlier packet; this one has not been sent yet.
+    if (errno === Errno.ECONNREFUSED) errno = sendDatagram(this.#fd, packet);
+    if (errno === 0 || errno === Errno.ECONNREFUSED) return undefined;
+    return `packets cannot be sent: ${errnoName(errno)}`;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    closeSocket(this.#fd);
+    this.#released();
+  }
+}
+
+function named(error: unknown, what: string): Error {
+  return new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+}
