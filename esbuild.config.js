@@ -9,7 +9,11 @@ import { build } from 'esbuild';
 rmSync('dist/program', { recursive: true, force: true });
 
 await build({
-  entryPoints: { tortied: 'dist/src/daemon.js', 'fib-worker': 'dist/src/fib/fib-worker.js' },
+  entryPoints: {
+    tortied: 'dist/src/daemon.js',
+    'fib-worker': 'dist/src/fib/fib-worker.js',
+    'bfd-worker': 'dist/src/bfd/bfd-worker.js',
+  },
   outdir: 'dist/program',
   bundle: true,
   splitting: true,

@@ -2,13 +2,23 @@
  * One peer: its settings, its session, and its places in the RIB and the update groups. Joins the three; decides what a
  * session that ends leaves behind (RFC 4724 §4.2).
  */
-import { equalBytes, formatAddress, RouteRefreshSubtype, encodeRouteRefresh } from 'bgp-parse';
-import type { BgpError, Family } from 'bgp-parse';
+import {
+  BgpError,
+  CeaseSubcode,
+  NotificationCode,
+  RouteRefreshSubtype,
+  encodeRouteRefresh,
+  equalBytes,
+  formatAddress,
+} from 'bgp-parse';
+import type { Family } from 'bgp-parse';
+import type { BfdPort } from './bfd/port.js';
 import type { PeerOptions } from './config/settings.js';
 import type { GroupParameters } from './export/group-parameters.js';
 import type { Member } from './export/member.js';
 import type { Pipeline } from './pipeline.js';
 import type { RibPeer, RibSession } from './rib/rib-peers.js';
+import { PeerBfd } from './peer-bfd.js';
 import { PeerLimits } from './peer-limits.js';
 import { PeerSession } from './session/peer-session.js';
 import type { PeerSessionDeps } from './session/peer-session.js';
@@ -29,6 +39,7 @@ export interface PeerHost {
   readonly routerId: number;
   readonly pipeline: Pipeline;
   readonly sessionDeps: PeerSessionDeps;
+  readonly bfd: BfdPort;
   /** Routes of clients are reflected to other clients. */
   clientToClient(): boolean;
   /** Within our own restart (RFC 4724). */
@@ -41,6 +52,8 @@ export interface PeerHost {
   ownNextHop(address: Uint8Array): void;
   /** The session has come up or gone down: observers want to know. */
   peerChanged(peer: Peer): void;
+  /** BFD has found that nothing gets to the peer any more, or that it does again: for the kernel side, before the RIB. */
+  reachable(peer: Peer, reachable: boolean): void;
 }
 
 export class Peer implements SessionListener {
@@ -55,6 +68,7 @@ export class Peer implements SessionListener {
   /** Switched off by `bgpctl peer A disable`. */
   disabled = false;
   readonly limits: PeerLimits;
+  readonly bfd: PeerBfd;
   /** Dynamic peers: the last connection has gone. */
   ended: (() => void) | undefined;
   readonly #host: PeerHost;
@@ -89,6 +103,20 @@ export class Peer implements SessionListener {
         if (!held && !this.negotiated) this.ended?.();
       },
       cease: (error) => this.session.cease(error),
+    });
+    this.bfd = new PeerBfd(options, {
+      clock: host.clock,
+      log: host.log,
+      name: this.name,
+      address,
+      bfd: host.bfd,
+      nodeAddresses: () => host.nodeAddresses(),
+      external: () => this.external,
+      failed: (why, independent) => this.#bfdFailed(why, independent),
+      recovered: () => {
+        host.reachable(this, true);
+        if (!this.negotiated) this.session.retryNow();
+      },
     });
   }
 
@@ -137,12 +165,22 @@ export class Peer implements SessionListener {
   }
 
   start(): void {
-    if (!this.options.shutdown && !this.disabled) this.session.start();
+    if (this.options.shutdown || this.disabled) return;
+    this.session.start();
+    this.bfd.start();
+  }
+
+  /** Administratively down until `start`. */
+  stop(subcode: number, text?: string): Promise<void> {
+    const closed = this.session.stop(subcode, text);
+    this.bfd.stop();
+    return closed;
   }
 
   /** Leaves for good: the session ends, the paths go. */
   dispose(subcode: number, text?: string): Promise<void> {
     const closed = this.session.dispose(subcode, text);
+    this.bfd.stop();
     this.limits.dispose();
     this.#host.pipeline.observers.delete(this.#watchOut);
     this.#cancelStale?.();
@@ -156,6 +194,7 @@ export class Peer implements SessionListener {
   reconfigure(options: PeerOptions): void {
     this.options = options;
     this.session.reconfigure(options);
+    this.bfd.reconfigure(options);
     const otherLimit = this.limits.reconfigure(options);
     if (!this.ribPeer || !this.negotiated) return;
     const { pipeline } = this.#host;
@@ -212,6 +251,7 @@ export class Peer implements SessionListener {
       { peer: this.name, asn: negotiated.peerAsn, families: negotiated.families, holdTime: negotiated.holdTimeSeconds },
       `peer ${this.name}: Established`,
     );
+    this.bfd.established(negotiated.localAddress);
     pipeline.schedule();
     this.#host.peerChanged(this);
     this.#watchOutIfAsked();
@@ -272,6 +312,22 @@ export class Peer implements SessionListener {
   drained(): void {
     for (const member of this.members) if (member) this.#host.pipeline.exporter.drained(member);
     this.#host.pipeline.schedule();
+  }
+
+  /**
+   * RFC 5882 §4.3: an Established session ends at once, with Cease/BFD Down (RFC 9384), and its routes with it: when BFD
+   * fails first, nothing says that the peer restarts. When the session has gone first, and routes are kept for a peer that
+   * restarts (RFC 4724), its BFD may just have gone with its control plane; only where the two are independent (C bit)
+   * does it mean that nothing is forwarded any more.
+   */
+  #bfdFailed(why: string, independent: boolean): void {
+    if (this.negotiated) {
+      this.#host.reachable(this, false);
+      this.session.cease(new BgpError(`BFD Down: ${why}`, NotificationCode.cease, CeaseSubcode.bfdDown));
+    } else if (this.keepsStalePaths && independent) {
+      this.#host.reachable(this, false);
+      this.#sweepStaleAfter(0);
+    }
   }
 
   readonly #watchOut = (): void => this.limits.checkOut(this.members, this.#host.pipeline.exporter);

@@ -128,6 +128,7 @@ export class SpeakerViews {
       sessionsEstablished: session.counters.sessionsEstablished,
       sendBacklogBytes: session.backlogBytes,
       malformedUpdates: ribPeer?.malformedUpdates ?? 0,
+      bfd: peer.bfd.view,
     };
   }
 

@@ -19,6 +19,8 @@ import {
   parsePrefix,
 } from 'bgp-parse';
 import type { Family, Prefix } from 'bgp-parse';
+import { Bfd } from './bfd/bfd.js';
+import type { BfdPort } from './bfd/port.js';
 import { diffSettings, untilRestart } from './config/diff.js';
 import type { ListenRangeSettings, PeerOptions, Settings } from './config/settings.js';
 import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
@@ -74,6 +76,7 @@ export class Speaker implements Queries {
   #server!: SessionServer;
   #host!: PeerHost;
   #fib: FibPort | undefined;
+  #bfd: BfdPort | undefined;
   #kernel: KernelState | undefined;
   /** Peers by session key (address, and interface of link-local ones). */
   readonly #peers = new Map<string, Peer>();
@@ -125,7 +128,8 @@ export class Speaker implements Queries {
     this.#views = new SpeakerViews(this.#pipeline, this.#clock);
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
-    this.#host = this.#createHost(settings);
+    this.#bfd = new Bfd({ fatal: (error) => this.#warn('BFD', error) }, this.#log);
+    this.#host = this.#createHost(settings, this.#bfd);
     this.#restart = new Restart(settings, {
       clock: this.#clock,
       pipeline: this.#pipeline,
@@ -206,9 +210,11 @@ export class Speaker implements Queries {
     await Promise.all([
       ...[...this.#peers.values()].map((peer) => peer.session.stop(subcode)),
       this.#server?.stop(),
+      this.#bfd?.stop(),
       this.#fib?.stop(keepRoutes),
     ]);
     this.#fib = undefined;
+    this.#bfd = undefined;
   }
 
   /** A new AS or identifier: everything is built anew under it; the kernel goes on forwarding and is adopted. */
@@ -294,7 +300,7 @@ export class Speaker implements Queries {
       case 'disable':
         peer.disabled = true;
         peer.limits.release();
-        void peer.session.stop(CeaseSubcode.administrativeShutdown, text);
+        void peer.stop(CeaseSubcode.administrativeShutdown, text);
         break;
       case 'reset':
         if (peer.session.stopped && peer.limits.heldDown === undefined)
@@ -324,7 +330,7 @@ export class Speaker implements Queries {
 
   // ===== Peers =====
 
-  #createHost(settings: Settings): PeerHost {
+  #createHost(settings: Settings, bfd: BfdPort): PeerHost {
     return {
       clock: this.#clock,
       log: this.#log,
@@ -338,6 +344,7 @@ export class Speaker implements Queries {
         server: this.#server,
         receiveBuffer: new Uint8Array(RECEIVE_BUFFER_OCTETS),
       },
+      bfd,
       clientToClient: () => this.#settings.clientToClientReflection,
       restarting: () => this.#restart?.isActive === true,
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
@@ -351,6 +358,7 @@ export class Speaker implements Queries {
         this.#monitor.peerChanged(peer);
         this.#restart?.peersChanged();
       },
+      reachable: () => undefined,
     };
   }
 
@@ -385,7 +393,7 @@ export class Speaker implements Queries {
     }
     const wasShutdown = peer.options.shutdown;
     peer.reconfigure(options);
-    if (options.shutdown && !wasShutdown) void peer.session.stop(CeaseSubcode.administrativeShutdown);
+    if (options.shutdown && !wasShutdown) void peer.stop(CeaseSubcode.administrativeShutdown);
     else peer.start();
     return [what];
   }
@@ -494,11 +502,14 @@ export class Speaker implements Queries {
       },
       statusChanged: (family, pairs, count) => this.#pipeline.fibFeed?.statusChanged(family, pairs, count),
       room: () => this.#pipeline.schedule(),
-      fatal: (error) => {
-        this.#warnings.push(`kernel side: ${error.message}`);
-        this.#log.error({ err: error }, `kernel side: ${error.message}`);
-      },
+      fatal: (error) => this.#warn('kernel side', error),
     };
+  }
+
+  /** A part of the speaker has died: the rest goes on, and the summary says so. */
+  #warn(part: string, error: Error): void {
+    this.#warnings.push(`${part}: ${error.message}`);
+    this.#log.error({ err: error }, `${part}: ${error.message}`);
   }
 
   /** Reading them takes the kernel 0.1 ms: too much for each of a thousand sessions that come up at once. */

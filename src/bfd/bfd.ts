@@ -54,7 +54,7 @@ export class Bfd implements BfdPort {
     this.#port = port1;
     this.#wakeFd = createWakeup();
     const workerData: WorkerStart = { port: port2, wakeFd: this.#wakeFd };
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    const worker = new Worker(new URL('./bfd-worker.js', import.meta.url), {
       name: 'bfd',
       workerData,
       transferList: [port2],

@@ -88,14 +88,13 @@ export class Sockets {
     }
   }
 
-  /** Lets `poller` wait for all receivers; true = it did so before, and nothing has changed. */
-  watch(poller: Poller, first: number): boolean {
-    if (!this.#changed) return true;
+  /** Lets `poller` wait for `first` and all receivers. */
+  watch(poller: Poller, first: number): void {
+    if (!this.#changed) return;
     this.#changed = false;
     poller.clear();
     poller.add(first);
     for (const { fd } of this.#receivers) poller.add(fd);
-    return false;
   }
 
   /** Hands what has arrived to the engine. */

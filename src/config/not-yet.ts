@@ -21,6 +21,5 @@ export function checkNotYet(raw: RawConfig, report: Report): void {
 }
 
 function checkPeerOptions(options: RawPeerOptions, at: Path, report: Report): void {
-  if (options.bfd !== undefined && options.bfd !== false) report([...at, 'bfd'], remove('bfd'));
   if (options.role !== undefined) report([...at, 'role'], remove('role'));
 }

@@ -106,6 +106,7 @@ function resolveOptions(raw: RawPeerOptions, group: string | undefined): PeerOpt
     gracefulRestart: resolveGracefulRestart(raw.gracefulRestart),
     extendedMessages: raw.extendedMessages ?? false,
     extendedNextHop: raw.extendedNextHop ?? false,
+    bfd: resolveBfd(raw.bfd),
     shutdown: raw.shutdown ?? false,
     ...resolveLimits(raw),
     import: raw.import,
@@ -130,6 +131,17 @@ function resolveLimits({ prefixLimit, prefixLimitOut }: RawPeerOptions): Partial
         restartAfterSeconds: prefixLimitOut.restartAfter,
       },
     }),
+  };
+}
+
+function resolveBfd(raw: RawPeerOptions['bfd']): PeerOptions['bfd'] {
+  if (raw === undefined || raw === false) return undefined;
+  const given = raw === true ? {} : raw;
+  return {
+    minTxMs: given.minTxMs ?? DEFAULTS.bfd.minTxMs,
+    minRxMs: given.minRxMs ?? DEFAULTS.bfd.minRxMs,
+    multiplier: given.multiplier ?? DEFAULTS.bfd.multiplier,
+    multihop: given.multihop,
   };
 }
 

@@ -41,6 +41,7 @@ export const DEFAULTS = {
   multihopTtl: 255,
   addPath: { send: 'best', receive: true },
   maxPeers: 10_000,
+  bfd: { minTxMs: 300, minRxMs: 300, multiplier: 3 },
   fib: { enabled: true, table: 254, protocol: 186, metric: 20 },
   encapsulation: {
     mode: 'vxlan',
@@ -215,15 +216,20 @@ export const PEER_OPTION_KEYS = {
     either(
       boolean,
       map({
-        minTxMs: key(integer(10, 60000), 'session', '300', 'Least time between packets sent, in milliseconds.'),
-        minRxMs: key(integer(10, 60000), 'session', '300', 'Least time between packets received, in milliseconds.'),
-        multiplier: key(integer(2, 255), 'session', '3', 'Packets that may be missed.'),
+        minTxMs: key(integer(10, 60000), 'live', '300', 'Least time between packets sent, in milliseconds.'),
+        minRxMs: key(integer(10, 60000), 'live', '300', 'Least time between packets received, in milliseconds.'),
+        multiplier: key(integer(2, 255), 'live', '3', 'The peer may find us gone after so many packets it missed.'),
+        multihop: key(
+          boolean,
+          'live',
+          'whether the peer is on none of our own subnets',
+          'RFC 5883 (UDP 4784) instead of RFC 5881 (UDP 3784), the same at both ends.',
+        ),
       }),
     ),
-    'session',
+    'live',
     'false',
-    'Fast failure detection (RFC 5880).',
-    notYet,
+    'Fast failure detection (RFC 5880); when it finds the peer gone, the session is closed at once.',
   ),
   extendedNextHop: key(boolean, 'session', 'false', 'IPv4 prefixes with IPv6 next hops (RFC 8950).'),
   extendedMessages: key(

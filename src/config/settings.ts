@@ -57,6 +57,8 @@ export interface PeerOptions {
   readonly gracefulRestart: { readonly restartTimeSeconds: number } | undefined;
   readonly extendedMessages: boolean;
   readonly extendedNextHop: boolean;
+  /** undefined = off. */
+  readonly bfd: BfdSettings | undefined;
   readonly shutdown: boolean;
   readonly prefixLimit?: PrefixLimitSettings | undefined;
   readonly prefixLimitOut?: Omit<PrefixLimitSettings, 'action'> | undefined;
@@ -71,6 +73,15 @@ export interface PrefixLimitSettings {
   readonly action: 'reject' | 'reset';
   /** undefined = until an operator enables the peer. */
   readonly restartAfterSeconds: number | undefined;
+}
+
+/** RFC 5880 §6.8.1: bfd.DesiredMinTxInterval, bfd.RequiredMinRxInterval, bfd.DetectMult. */
+export interface BfdSettings {
+  readonly minTxMs: number;
+  readonly minRxMs: number;
+  readonly multiplier: number;
+  /** undefined = as the addresses suggest. */
+  readonly multihop: boolean | undefined;
 }
 
 export interface PeerSettings extends PeerOptions {

@@ -59,6 +59,40 @@ export interface PeerDto {
   sessionsEstablished: number;
   sendBacklogBytes: number;
   malformedUpdates: number;
+  /** null = not configured. */
+  bfd: PeerBfdDto | null;
+}
+
+/** The peer's BFD session (RFC 5880). Times are milliseconds. */
+export interface PeerBfdDto {
+  state: 'AdminDown' | 'Down' | 'Init' | 'Up';
+  /** null = nothing is being heard. */
+  remoteState: 'AdminDown' | 'Down' | 'Init' | 'Up' | null;
+  diagnostic: string;
+  remoteDiagnostic: string | null;
+  multihop: boolean;
+  upSeconds: number | null;
+  /** Between two packets that we send, before jitter. */
+  intervalMs: number | null;
+  /** Silence after which the peer is taken for gone. */
+  detectionMs: number | null;
+  minTxMs: number;
+  minRxMs: number;
+  multiplier: number;
+  remoteMinTxMs: number | null;
+  remoteMinRxMs: number | null;
+  remoteMultiplier: number | null;
+  localDiscriminator: number | null;
+  remoteDiscriminator: number | null;
+  /** How often it has left Up, and why the last time. */
+  flaps: number;
+  lastDown: string | null;
+  packetsIn: number;
+  packetsOut: number;
+  /** From the peer, but malformed, with too low a TTL, or of a session we do not have. */
+  packetsDiscarded: number;
+  /** Why packets cannot be sent or received. */
+  error: string | null;
 }
 
 export interface FibRowDto {

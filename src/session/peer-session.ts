@@ -172,6 +172,14 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     this.#active?.feed({ type: 'AutomaticStop', notification: error }, error.message);
   }
 
+  /** The peer can be reached (again): an attempt is due now, unless the wait is the peer's punishment. */
+  retryNow(): void {
+    if (!this.#adminUp || this.#heldDown || this.passive) return;
+    const { state } = this.#primary;
+    if (state === 'Idle' && this.#idleAccepts) this.#startAgain();
+    else if (state === 'Active' || state === 'Connect') this.#primary.feed({ type: 'ConnectRetryTimerExpires' });
+  }
+
   /** Held down, the session stays Idle after its end and refuses connections; false starts it again. */
   holdDown(held: boolean): void {
     const released = this.#heldDown && !held;

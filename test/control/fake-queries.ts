@@ -61,6 +61,7 @@ export function peer(fields: Partial<PeerDto> = {}): PeerDto {
     sessionsEstablished: 1,
     sendBacklogBytes: 0,
     malformedUpdates: 0,
+    bfd: null,
     ...fields,
   };
 }

@@ -1,5 +1,5 @@
 /** `show peer` and `show summary`: every value with its name. */
-import type { PeerDto, SummaryDto } from '../../control/dto.js';
+import type { PeerBfdDto, PeerDto, SummaryDto } from '../../control/dto.js';
 import { formatBytes, formatDuration } from './text.js';
 
 type Pair = readonly [string, string];
@@ -30,9 +30,31 @@ export function peerPairs(peer: PeerDto): Pair[] {
     ['Messages', `${peer.messagesIn} in, ${peer.messagesOut} out`],
     ['Updates', `${peer.updatesIn} in, ${peer.updatesOut} out, ${peer.malformedUpdates} malformed`],
     ['Sessions', `${peer.sessionsEstablished} established so far`],
+    ...(peer.bfd ? bfdPairs(peer.bfd) : []),
     ['Send backlog', formatBytes(peer.sendBacklogBytes)],
   );
   return pairs;
+}
+
+const milliseconds = (value: number | null): string => (value === null ? '-' : `${value} ms`);
+
+function bfdPairs(bfd: PeerBfdDto): Pair[] {
+  const up = bfd.upSeconds === null ? '' : ` for ${formatDuration(bfd.upSeconds)}`;
+  const remote = bfd.remoteState === null ? 'nothing heard of the peer' : `the peer's is ${bfd.remoteState}`;
+  const theirs =
+    bfd.remoteMultiplier === null
+      ? 'not known'
+      : `sends every ${milliseconds(bfd.remoteMinTxMs)}, takes every ${milliseconds(bfd.remoteMinRxMs)}, multiplier ${bfd.remoteMultiplier}`;
+  const why = bfd.diagnostic === 'none' ? '' : ` (${bfd.diagnostic})`;
+  const lost = bfd.flaps === 0 ? '' : `, last: ${bfd.lastDown ?? bfd.diagnostic}`;
+  return [
+    ['BFD', `${bfd.state}${up}${why}, ${remote}${bfd.multihop ? ', multihop' : ''}`],
+    ...(bfd.error === null ? [] : [['BFD error', bfd.error] as const]),
+    ['BFD timers', `sends every ${milliseconds(bfd.intervalMs)}, detects in ${milliseconds(bfd.detectionMs)}`],
+    ['BFD peer', theirs],
+    ['BFD packets', `${bfd.packetsIn} in, ${bfd.packetsOut} out, ${bfd.packetsDiscarded} discarded`],
+    ['BFD flaps', `${bfd.flaps}${lost}`],
+  ];
 }
 
 export function summaryPairs(summary: SummaryDto): Pair[] {

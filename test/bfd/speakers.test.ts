@@ -1,0 +1,130 @@
+/**
+ * BFD of whole speakers over loopback: real threads, sockets and TTLs. What it does to BGP sessions, and what not
+ * (RFC 5882 §3 and §4).
+ */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import t from 'tap';
+import { createBfdControl, encodeBfdControl } from 'bgp-parse';
+import { startPair, until } from './fixtures/speakers.js';
+
+const FAST = { minTxMs: 50, minRxMs: 50, multiplier: 3 };
+
+t.test('both Up, changed live, switched off and on: the session does not notice', async (t) => {
+  const ends = await startPair(t, [1, 2], { bfd: FAST }, { bfd: true });
+  const { ofA, ofB, a } = ends;
+  await until(() => ofA().bfd?.state === 'Up' && ofB().bfd?.state === 'Up', 'BFD Up');
+  await until(() => ofA().state === 'Established' && ofB().state === 'Established', 'the session');
+  t.match(ofA().bfd, {
+    remoteState: 'Up',
+    multihop: false,
+    intervalMs: 300,
+    remoteMultiplier: 3,
+    flaps: 0,
+    error: null,
+  });
+  t.ok(ofA().bfd!.localDiscriminator! > 0 && ofA().bfd!.localDiscriminator === ofB().bfd!.remoteDiscriminator);
+
+  t.match(await ends.apply('b', { bfd: FAST }), [/changed bfd/]);
+  await until(() => ofA().bfd?.intervalMs === 50 && ofB().bfd?.detectionMs === 150, 'the faster timers');
+  const before = ofA().bfd!.packetsIn;
+  await until(() => ofA().bfd!.packetsIn > before + 20, 'packets at that pace');
+
+  // RFC 5882 §3.2: AdminDown is no failure.
+  await ends.apply('b', {});
+  await until(() => ofA().bfd?.state === 'Down', 'the end of BFD');
+  t.equal(ofB().bfd, null);
+  t.match(ofA().bfd, { remoteState: 'AdminDown', lastDown: 'administratively down at the peer', flaps: 1 });
+  await ends.apply('b', { bfd: FAST });
+  await until(() => ofA().bfd?.state === 'Up' && ofB().bfd?.state === 'Up', 'BFD again');
+  t.match([ofA(), ofB()], [{ state: 'Established', sessionsEstablished: 1 }, { sessionsEstablished: 1 }]);
+  t.same(a.summary().warnings, []);
+
+  // Taken down for good, the session goes by its own NOTIFICATION.
+  t.equal(ends.b.command(ends.addressA, 'disable', 'work'), undefined);
+  await until(() => ofA().state !== 'Established', 'the end of the session');
+  t.match(ofA().lastError, /Administrative Shutdown.*work/s);
+  await until(() => ofA().bfd?.state === 'Down', 'the end of BFD');
+  t.equal(ends.b.command(ends.addressA, 'enable'), undefined);
+  await until(() => ofA().bfd?.state === 'Up' && ofA().state === 'Established', 'both again');
+});
+
+t.test('a peer without BFD loses nothing', async (t) => {
+  const { ofA } = await startPair(t, [3, 4], { bfd: FAST }, {});
+  await until(() => ofA().state === 'Established', 'the session');
+  await until(() => ofA().bfd!.packetsOut >= 2, 'packets');
+  t.match(ofA().bfd, { state: 'Down', remoteState: null, packetsIn: 0, flaps: 0, lastDown: null, detectionMs: null });
+  t.equal(ofA().state, 'Established');
+});
+
+t.test('a peer whose BFD dies loses its session at once, with Cease/BFD Down', async (t) => {
+  // B has no BFD of its own: the test speaks it, and stops.
+  const { ofA, ofB, a, addressA, addressB } = await startPair(t, [5, 6], { bfd: FAST, gracefulRestart: true }, {});
+  await until(
+    () => [...(a.routes({ match: '203.0.113.0/24' }) ?? [])].length >= 0 && ofA().state === 'Established',
+    'it',
+  );
+  const socket = createSocket('udp4');
+  const port = createSocket('udp4');
+  t.teardown(() => socket.close());
+  t.teardown(() => port.close());
+  port.bind(3784, addressB);
+  socket.bind(50_123, addressB);
+  await Promise.all([once(socket, 'listening'), once(port, 'listening')]);
+  socket.setTTL(255);
+  const packet = { ...createBfdControl(), myDiscriminator: 77, desiredMinTxUs: 50_000, requiredMinRxUs: 50_000 };
+  let final = false;
+  port.on('message', (message, from) => {
+    t.ok(from.port >= 49152, 'RFC 5881 §4');
+    packet.yourDiscriminator = message.readUInt32BE(4);
+    const theirs = message[1]! >>> 6;
+    packet.state = theirs === 1 ? 2 : 3;
+    final ||= (message[1]! & 0x20) !== 0;
+    say();
+  });
+  const say = (): void => {
+    const bytes = new Uint8Array(24);
+    encodeBfdControl({ ...packet, final }, bytes);
+    final = false;
+    socket.send(bytes, 3784, addressA);
+  };
+  say();
+  await until(() => ofA().bfd?.state === 'Up', 'BFD Up');
+  port.removeAllListeners('message');
+  await until(() => ofA().bfd?.state === 'Down', 'detection');
+  await until(() => ofB().state !== 'Established' || ofB().sessionsEstablished > 1, 'the end of the session');
+  t.match(ofB().lastError, /Cease\/BFD Down/);
+  t.match(ofA().bfd, {
+    flaps: 1,
+    lastDown: 'control detection time expired',
+    diagnostic: 'control detection time expired',
+  });
+  // The way still works for TCP, and BGP does not wait for BFD.
+  await until(() => ofA().sessionsEstablished === 2 && ofA().state === 'Established', 'the next session');
+
+  const { packetsIn, packetsDiscarded } = ofA().bfd!;
+  socket.setTTL(254);
+  say();
+  await until(() => ofA().bfd!.packetsDiscarded > packetsDiscarded, 'what comes from afar is discarded');
+  t.equal(ofA().bfd!.packetsIn, packetsIn);
+});
+
+t.test('multihop, by configuration', async (t) => {
+  const bfd = { ...FAST, multihop: true };
+  const { ofA, ofB } = await startPair(t, [7, 8], { bfd }, { bfd });
+  await until(() => ofA().bfd?.state === 'Up' && ofB().bfd?.state === 'Up', 'BFD Up');
+  t.match([ofA().bfd, ofB().bfd], [{ multihop: true }, { multihop: true }]);
+});
+
+t.test('a port that somebody else has is named', async (t) => {
+  const { addressA } = { addressA: (await import('./fixtures/speakers.js')).loopback(9) };
+  const squatter = createSocket('udp4').bind(3784, addressA);
+  await once(squatter, 'listening');
+  const { ofA, ofB } = await startPair(t, [9, 10], { bfd: FAST }, { bfd: FAST });
+  await until(() => ofA().bfd?.error !== null, 'the error');
+  t.match(ofA().bfd!.error, /UDP port 3784 of 127\..* is taken: does another BFD daemon run here\?/);
+  await until(() => ofA().state === 'Established', 'BGP all the same');
+  squatter.close();
+  await until(() => ofB().bfd?.state === 'Up', 'BFD, as soon as it can');
+  t.equal(ofA().bfd!.error, null);
+});
