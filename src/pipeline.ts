@@ -15,6 +15,7 @@ import type { FibPort } from './fib/port.js';
 import { BATCH_PREFIXES, ChangeBatch } from './rib/change-batch.js';
 import type { Identity } from './rib/columns/attribute-pool.js';
 import type { FamilyRib } from './rib/family-rib.js';
+import type { MultipathSettings } from './rib/multipath.js';
 import { Rib } from './rib/rib.js';
 import type { RibPeer } from './rib/rib-peers.js';
 import type { Clock } from './support/clock.js';
@@ -49,6 +50,10 @@ export interface PipelineOptions {
   readonly clock: Clock;
   readonly seed: number;
   readonly fib: FibPort | undefined;
+  /** Default: the best path alone. */
+  readonly multipath?: MultipathSettings;
+  /** Next hops to fall back to are worked out beforehand; default false. */
+  readonly fibBackup?: boolean;
   readonly onEndOfRib: (peer: RibPeer, family: Family) => void;
 }
 
@@ -89,10 +94,13 @@ export class Pipeline {
         // Of a global and link-local pair (RFC 2545 §3) the kernel gets the global one: it resolves on any link.
         track: (id, address, interfaceName) => fib.trackNextHop(id, address.slice(0, 16), interfaceName),
         forget: (id) => fib.forgetNextHop(id),
+        lost: (id) => fib.nextHopDown(id),
+        found: (id) => fib.nextHopUp(id),
       },
     });
+    if (options.multipath) this.rib.multipath.settings = options.multipath;
     this.exporter = new Exporter(this.rib, options.identity);
-    this.fibFeed = fib && new FibFeed(this.rib, fib);
+    this.fibFeed = fib && new FibFeed(this.rib, fib, options.fibBackup ?? false);
   }
 
   /** Something has happened: run a turn once the input that is ready has been read. */
@@ -132,6 +140,13 @@ export class Pipeline {
     return Math.floor((this.#clock.nowMs() - this.#startedMs) / 1000);
   }
 
+  /** Other settings of what is handed to the kernel side; decision is not concerned. */
+  setForwarding(multipath: MultipathSettings, backup: boolean): void {
+    this.rib.multipath.settings = multipath;
+    this.fibFeed?.reconfigure(backup);
+    this.schedule();
+  }
+
   stop(): void {
     this.#stopped = true;
   }
@@ -166,7 +181,11 @@ export class Pipeline {
     }
     fibFeed?.flush();
     rib.collect(this.#held);
-    if (!fibFeed || fibFeed.isIdle) rib.nextHops.reclaim();
+    if (!fibFeed || fibFeed.isIdle) {
+      // Sets first: they name next hops.
+      fibFeed?.reclaim();
+      rib.nextHops.reclaim();
+    }
     const endMs = this.#clock.nowMs();
     const wide = exporter.streamSize >= WIDE_MEMBERS;
     this.#notBeforeMs = wide && !rib.hasWork ? endMs + Math.min(endMs - startMs, MAX_GATHER_MS) : 0;

@@ -45,7 +45,7 @@ export class SpeakerViews {
           if (peer) yield* this.advertised(family, id, peer);
           continue;
         }
-        for (const view of pathsOf(rib, family, id)) {
+        for (const view of pathsOf(rib, family, id, this.#withBackup)) {
           if (filter.best && !view.best) continue;
           if (filter.peer && (!peer?.ribPeer || view.peerId !== peer.ribPeer.id)) continue;
           yield this.#route(family, view);
@@ -60,12 +60,16 @@ export class SpeakerViews {
     const { prefixes, paths } = family;
     const path = prefixes.firstPath[id]!;
     if (path === 0) return undefined;
+    const { multipath } = this.#pipeline.rib;
+    if (multipath.enabled) multipath.choose(paths, path, false);
     return this.#route(family, {
       prefixId: id,
       path,
       peerId: paths.peer[path]!,
       attribute: paths.attribute[path]!,
       best: true,
+      multipath: multipath.enabled && multipath.primaryCount > 1,
+      backup: false,
       stale: this.#pipeline.rib.isStale(family, path),
       pathId: undefined,
       reason: DECISION_REASONS[prefixes.reason[id]!]!,
@@ -132,6 +136,10 @@ export class SpeakerViews {
     };
   }
 
+  get #withBackup(): boolean {
+    return this.#pipeline.fibFeed?.withBackup ?? false;
+  }
+
   #notes(peer: Peer): string[] {
     const notes: string[] = [];
     const { options } = peer;
@@ -193,7 +201,9 @@ export class SpeakerViews {
       prefix: this.prefixText(family, view.prefixId),
       family: family.family,
       best: view.best,
-      installed: view.best && fibFeed?.status(family, view.prefixId) === FibStatus.installed,
+      multipath: view.multipath,
+      backup: view.backup,
+      installed: (view.best || view.multipath) && fibFeed?.status(family, view.prefixId) === FibStatus.installed,
       peer: session ? formatAddress(session.address) : null,
       peerAsn: session?.asn ?? null,
       nextHop: session ? nextHopText(attributes.nextHop) : 'self',

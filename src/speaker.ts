@@ -123,6 +123,8 @@ export class Speaker implements Queries {
       clock: this.#clock,
       seed: randomInt(2 ** 31),
       fib: settings.fib.enabled ? this.#fib : undefined,
+      multipath: settings.multipath,
+      fibBackup: settings.fib.backup,
       onEndOfRib: () => this.#restart?.peersChanged(),
     });
     this.#views = new SpeakerViews(this.#pipeline, this.#clock);
@@ -173,6 +175,10 @@ export class Speaker implements Queries {
     if (changed.has('clientToClientReflection')) {
       for (const peer of this.#peers.values()) peer.applyExport();
       report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);
+    }
+    if ([...changed].some((key) => key.startsWith('multipath.') || key === 'fib.backup')) {
+      this.#pipeline.setForwarding(settings.multipath, settings.fib.backup);
+      report.push(describeForwarding(settings));
     }
     for (const { address } of changes.peers.removed) {
       await this.#removePeer(this.#find(address)!, CeaseSubcode.peerDeconfigured);
@@ -555,6 +561,10 @@ export class Speaker implements Queries {
     this.#log.info({ routerId: formatIpv4Number(derived) }, `router id ${formatIpv4Number(derived)}, derived`);
     return derived;
   }
+}
+
+function describeForwarding({ multipath: { ebgp, ibgp, asPath }, fib: { backup } }: Settings): string {
+  return `forwarding: up to ${ebgp} external and ${ibgp} internal paths, AS_PATH of the same ${asPath === 'length' ? 'length' : 'AS numbers'}, backups ${backup ? 'on' : 'off'}`;
 }
 
 function familyOf(prefix: Prefix): Family {

@@ -133,7 +133,7 @@ function diffGlobal(before: Settings, after: Settings): { key: string; effect: R
   for (const name of ['asn', 'routerId', 'clusterId', 'clientToClientReflection', 'port'] as const)
     compare(name, ROOT_KEYS, name, before[name], after[name]);
   compare('encapsulation', ROOT_KEYS, 'encapsulation', before.encapsulation, after.encapsulation);
-  for (const section of ['fib', 'control', 'log'] as const) {
+  for (const section of ['multipath', 'fib', 'control', 'log'] as const) {
     const keys = ROOT_KEYS[section].kind.keys!;
     const [a, b] = [before[section], after[section]] as { readonly [name: string]: unknown }[];
     for (const name of Object.keys(keys)) compare(`${section}.${name}`, keys, name, a![name], b![name]);

@@ -45,12 +45,18 @@ export function resolveSettings(raw: RawConfig): Settings {
         peer: resolveOptions(withGroup(range, raw.groups), range.group),
       };
     }),
+    multipath: {
+      ebgp: raw.multipath?.ebgp ?? DEFAULTS.multipath.ebgp,
+      ibgp: raw.multipath?.ibgp ?? DEFAULTS.multipath.ibgp,
+      asPath: raw.multipath?.asPath ?? DEFAULTS.multipath.asPath,
+    },
     fib: {
       enabled: fib.enabled ?? DEFAULTS.fib.enabled,
       table: fib.table ?? DEFAULTS.fib.table,
       protocol: fib.protocol ?? DEFAULTS.fib.protocol,
       metric: fib.metric ?? DEFAULTS.fib.metric,
       masquerade: fib.masquerade && { pools: (fib.masquerade.pools ?? []).map(normalPrefix) },
+      backup: fib.backup ?? DEFAULTS.fib.backup,
     },
     encapsulation: resolveEncapsulation(raw.encapsulation),
     control: { socket: control.socket ?? DEFAULTS.socket, http: control.http },

@@ -42,7 +42,8 @@ export const DEFAULTS = {
   addPath: { send: 'best', receive: true },
   maxPeers: 10_000,
   bfd: { minTxMs: 300, minRxMs: 300, multiplier: 3 },
-  fib: { enabled: true, table: 254, protocol: 186, metric: 20 },
+  multipath: { ebgp: 1, ibgp: 1, asPath: 'length' },
+  fib: { enabled: true, table: 254, protocol: 186, metric: 20, backup: true },
   encapsulation: {
     mode: 'vxlan',
     when: 'crossSubnet',
@@ -305,6 +306,21 @@ export const ROOT_KEYS = {
   groups: key(named(map(GROUP_KEYS)), 'live', '{}', "Settings shared by peers; a peer's own keys win."),
   peers: key(list(map(PEER_KEYS)), 'live', '[]', 'Configured peers.'),
   listenRanges: key(list(map(RANGE_KEYS)), 'live', '[]', 'Dynamic peers.'),
+  multipath: key(
+    map({
+      ebgp: key(integer(1, 64), 'live', '1', 'Most paths of external peers that share the traffic of a prefix.'),
+      ibgp: key(integer(1, 64), 'live', '1', 'Most paths of internal peers that share the traffic of a prefix.'),
+      asPath: key(
+        oneOf('length', 'exact'),
+        'live',
+        'length',
+        'What the AS_PATH of paths that share must have in common: its length, or every AS number.',
+      ),
+    }),
+    'live',
+    '{ebgp: 1, ibgp: 1, asPath: length}',
+    'Several paths of one prefix in the kernel (ECMP), weighted by link bandwidth communities where every path has one. Which paths may share is told in [decision.md](decision.md).',
+  ),
   fib: key(
     map({
       enabled: key(boolean, 'restart', 'true', 'Install routes into the kernel.'),
@@ -328,6 +344,12 @@ export const ROOT_KEYS = {
         'live',
         'none',
         'What comes from an address of a pool and goes to one outside all pools leaves with the address of the node (source NAT by nftables, table `inet tortie`). Between pools nothing is translated. See docs/host.md.',
+      ),
+      backup: key(
+        boolean,
+        'live',
+        'true',
+        'Work out for each prefix with several paths where it goes when its next hops are lost, and give it to the kernel side beforehand (BGP PIC): then a lost next hop is a handful of changes, however many prefixes use it.',
       ),
     }),
     'restart',

@@ -18,6 +18,7 @@ export interface Settings {
   readonly clientToClientReflection: boolean;
   readonly peers: readonly PeerSettings[];
   readonly listenRanges: readonly ListenRangeSettings[];
+  readonly multipath: MultipathSettings;
   readonly fib: FibSettings;
   /** undefined = never. */
   readonly encapsulation: EncapsulationSettings | undefined;
@@ -96,6 +97,13 @@ export interface ListenRangeSettings {
   readonly peer: PeerOptions;
 }
 
+/** Paths of one prefix that forward together. */
+export interface MultipathSettings {
+  readonly ebgp: number;
+  readonly ibgp: number;
+  readonly asPath: 'length' | 'exact';
+}
+
 export interface FibSettings {
   readonly enabled: boolean;
   readonly table: number;
@@ -103,6 +111,8 @@ export interface FibSettings {
   readonly metric: number;
   /** What comes from the pools and goes elsewhere leaves with the node's own address; undefined = not. */
   readonly masquerade?: { readonly pools: readonly string[] } | undefined;
+  /** Next hops to fall back to are worked out beforehand (BGP PIC). */
+  readonly backup: boolean;
 }
 
 /** Routes to hosts in other subnets go through a tunnel. */

@@ -7,6 +7,11 @@ export interface RouteDto {
   prefix: string;
   family: Family;
   best: boolean;
+  /** Shares the traffic with other paths of the prefix (ECMP). */
+  multipath: boolean;
+  /** Takes over when the next hops in use are lost. */
+  backup: boolean;
+  /** In the kernel: best, or one of several that share. */
   installed: boolean;
   /** Address of the peer the path came from; null = originated here. */
   peer: string | null;

@@ -1,9 +1,16 @@
 // HOT: guarded by bench S7.
 /**
- * Loc-RIB to kernel side: which next hop each prefix should have, said in batches as the kernel side takes them.
+ * Loc-RIB to kernel side: where each prefix should lead, said in batches as the kernel side takes them.
  *
- * Level-triggered: a prefix in the queue is read when its record is written, so any number of changes meanwhile is one
- * record with the last word. Our own prefixes and prefixes without a best path are "remove".
+ * A prefix leads to the next hop of its best path or, where more paths forward or one stands by, to a next-hop set: one
+ * integer either way (`#told`). Level-triggered: a prefix in the queue is read when its record is written, so any number
+ * of changes meanwhile is one record with the last word, and none where the last word is what was said before. Our own
+ * prefixes and prefixes without a best path are "remove".
+ *
+ * Sets can change while the best path stays. So with multipath or backups every prefix that was decided is looked at, not
+ * only those whose best path changed; one with a single path costs two loads more.
+ *
+ * Cost: 5 octets per prefix, only where the kernel side is in use.
  */
 import type { Family } from 'bgp-parse';
 import type { ChangeBatch } from '../rib/change-batch.js';
@@ -12,7 +19,8 @@ import { grow, grownCapacity } from '../rib/columns/grow.js';
 import { PrefixFlag } from '../rib/columns/prefix-table.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { Rib } from '../rib/rib.js';
-import { FibStatus, ROUTE_RECORD_WORDS } from './port.js';
+import { NextHopSets } from './next-hop-sets.js';
+import { FIRST_NEXT_HOP_SET, FibStatus, ROUTE_RECORD_WORDS } from './port.js';
 import type { FibPort } from './port.js';
 
 const RECORDS_PER_BATCH = 4096;
@@ -23,21 +31,60 @@ export class FibFeed {
   readonly #queues = [new DirtyQueue(), new DirtyQueue()];
   /** FibStatus by family index and PrefixId. */
   readonly #status = [new Uint8Array(1024), new Uint8Array(1024)];
+  /** Target that the kernel side was told last, by family index and PrefixId. */
+  readonly #told = [new Uint32Array(1024), new Uint32Array(1024)];
+  readonly #sets: NextHopSets;
+  #withBackup: boolean;
 
-  constructor(rib: Rib, port: FibPort) {
+  /** `withBackup`: next hops to fall back to are worked out beforehand (`fib.backup`). */
+  constructor(rib: Rib, port: FibPort, withBackup: boolean) {
     this.#rib = rib;
     this.#port = port;
+    this.#withBackup = withBackup;
+    this.#sets = new NextHopSets(port);
   }
 
-  /** Queues the prefixes whose next hop has changed. */
+  get withBackup(): boolean {
+    return this.#withBackup;
+  }
+
+  /** Queues the prefixes whose next hop, or set of next hops, may have changed. */
   apply(rib: FamilyRib, batch: ChangeBatch): void {
     const nextHop = this.#rib.attributes.nextHop;
+    if (this.#usesSets) {
+      const { firstPath, bestAttribute } = rib.prefixes;
+      const told = this.#toldOf(rib);
+      const next = rib.paths.next;
+      for (let at = 0; at < batch.touchedCount; at++) {
+        const id = batch.touched[at]!;
+        if (next[firstPath[id]!] !== 0 || told[id] !== nextHop[bestAttribute[id]!]) this.#queue(rib, id);
+      }
+      return;
+    }
     for (let at = 0; at < batch.count; at++) {
       // Set 0 has next hop 0, and so have our own routes: nothing to install.
       const before = nextHop[batch.oldAttribute[at]!]!;
       const now = nextHop[batch.newAttribute[at]!]!;
       if (before !== now) this.#queue(rib, batch.id[at]!);
     }
+  }
+
+  /** Other `multipath` or `fib.backup` settings: prefixes that have a set or may need one are looked at again. */
+  reconfigure(withBackup: boolean): void {
+    this.#withBackup = withBackup;
+    for (const rib of this.#rib.families) {
+      const { firstPath, end } = rib.prefixes;
+      const next = rib.paths.next;
+      const told = this.#toldOf(rib);
+      for (let id = 1; id < end; id++) {
+        if (next[firstPath[id]!] !== 0 || told[id]! >= FIRST_NEXT_HOP_SET) this.#queue(rib, id);
+      }
+    }
+  }
+
+  /** Forgets sets that no prefix leads to. Only while `isIdle`. */
+  reclaim(): void {
+    this.#sets.reclaim();
   }
 
   get hasWork(): boolean {
@@ -93,21 +140,55 @@ export class FibFeed {
     const stride = ROUTE_RECORD_WORDS[rib.family];
     const count = Math.min(queue.size, RECORDS_PER_BATCH);
     const records = new Uint32Array(count * stride);
-    const { address, length, bestAttribute, flags, words } = rib.prefixes;
-    const nextHop = this.#rib.attributes.nextHop;
+    const { address, length, flags, words } = rib.prefixes;
+    const told = this.#toldOf(rib);
     let used = 0;
     for (let i = 0; i < count; i++) {
       const id = queue.pop();
-      const hop = nextHop[bestAttribute[id]!]!;
-      const known = flags[id]! & PrefixFlag.inFib;
-      flags[id] = (flags[id]! & ~PrefixFlag.fibDirty) | (hop !== 0 ? PrefixFlag.inFib : 0);
-      if (hop === 0 && known === 0) continue;
+      const target = this.#targetOf(rib, id);
+      const before = told[id]!;
+      flags[id] = (flags[id]! & ~PrefixFlag.fibDirty) | (target !== 0 ? PrefixFlag.inFib : 0);
+      if (target === before) continue;
+      told[id] = target;
+      if (target >= FIRST_NEXT_HOP_SET) this.#sets.retain(target);
+      if (before >= FIRST_NEXT_HOP_SET) this.#sets.release(before);
       const at = used++ * stride;
       records[at] = id;
-      records[at + 1] = hop;
+      records[at + 1] = target;
       records[at + 2] = length[id]!;
       for (let word = 0; word < words; word++) records[at + 3 + word] = address[id * words + word]!;
     }
     if (used > 0) this.#port.submit(rib.family, records, used);
+  }
+
+  get #usesSets(): boolean {
+    return this.#withBackup || this.#rib.multipath.enabled;
+  }
+
+  /** 0 = remove, a next hop, or a set of them. */
+  #targetOf(rib: FamilyRib, id: number): number {
+    const { firstPath, bestAttribute } = rib.prefixes;
+    const nextHop = this.#rib.attributes.nextHop;
+    const first = firstPath[id]!;
+    const best = nextHop[bestAttribute[id]!]!;
+    if (best === 0 || rib.paths.next[first] === 0 || !this.#usesSets) return best;
+    const { multipath } = this.#rib;
+    multipath.choose(rib.paths, first, this.#withBackup);
+    const { primaries, primaryCount, weights, backup } = multipath;
+    // Not decided yet since its paths changed: it will be, and then looked at again.
+    if (primaryCount === 0) return best;
+    const attribute = rib.paths.attribute;
+    if (primaryCount === 1 && backup === 0) return nextHop[attribute[primaries[0]!]!]!;
+    const sets = this.#sets;
+    sets.begin(primaryCount);
+    for (let i = 0; i < primaryCount; i++) sets.add(nextHop[attribute[primaries[i]!]!]!, weights[i]!);
+    if (backup !== 0) sets.add(nextHop[attribute[backup]!]!, 1);
+    return sets.intern();
+  }
+
+  #toldOf(rib: FamilyRib): Uint32Array {
+    const column = this.#told[rib.index]!;
+    if (column.length >= rib.prefixes.end) return column;
+    return (this.#told[rib.index] = grow(column, grownCapacity(column.length, rib.prefixes.end)));
   }
 }

@@ -117,12 +117,49 @@ export class Decision {
       this.reason = 0;
       return 0;
     }
-    const next = paths.next;
-    if (next[first] === 0) {
+    if (paths.next[first] === 0) {
       const why = this.ineligible(paths, first);
       this.reason = why === 0 ? Reason.onlyPath : why;
       return why === 0 ? first : 0;
     }
+    let count = this.#collect(paths, first);
+    if (count > 1) count = this.#untilInteriorCost(paths, count);
+    if (count > 1) this.#breakTies(paths, count);
+    return count === 0 ? 0 : this.#candidates[0]!;
+  }
+
+  /**
+   * The paths of the chain that are as good as the best one down to the interior cost (step 6), the best one among them,
+   * in no order: what may share the traffic. Returns how many stand in `tied`, valid until the next question.
+   */
+  ties(paths: PathTable, first: number): number {
+    const count = this.#collect(paths, first);
+    return count > 1 ? this.#untilInteriorCost(paths, count) : count;
+  }
+
+  get tied(): Int32Array {
+    return this.#candidates;
+  }
+
+  /** Steps 7 to 10 between two tied paths: negative when `a` comes first. */
+  compareTied(paths: PathTable, a: number, b: number): number {
+    const { originator, clusterCount } = this.#attributes;
+    const peers = this.#peers;
+    const peerA = paths.peer[a]!;
+    const peerB = paths.peer[b]!;
+    const setA = paths.attribute[a]!;
+    const setB = paths.attribute[b]!;
+    return (
+      (originator[setA]! || peers.identifier[peerA]!) - (originator[setB]! || peers.identifier[peerB]!) ||
+      clusterCount[setA]! - clusterCount[setB]! ||
+      peers.compareAddresses(peerA, peerB) ||
+      (paths.pathId ? paths.pathId[a]! - paths.pathId[b]! : 0)
+    );
+  }
+
+  /** Steps 0 to 3: the eligible paths of the best rank into `#candidates`; returns how many. Sets `reason` below two. */
+  #collect(paths: PathTable, first: number): number {
+    const next = paths.next;
     const rank = this.#attributes.rank;
     const attributeOf = paths.attribute;
     let count = 0;
@@ -147,15 +184,9 @@ export class Decision {
       if (count === this.#candidates.length) this.#growCandidates();
       this.#candidates[count++] = path;
     }
-    if (count === 0) {
-      this.reason = why;
-      return 0;
-    }
-    if (count === 1) {
-      this.reason = secondRank < 0 ? Reason.onlyPath : rankReason(bestRank, secondRank);
-      return this.#candidates[0]!;
-    }
-    return this.#ladder(paths, count);
+    if (count === 0) this.reason = why;
+    else if (count === 1) this.reason = secondRank < 0 ? Reason.onlyPath : rankReason(bestRank, secondRank);
+    return count;
   }
 
   /** The same ladder, telling `recorder` why each path that is not best went. Cold. */
@@ -187,8 +218,8 @@ export class Decision {
     return count;
   }
 
-  /** Steps 4 to 10 over the candidates that tie in rank. */
-  #ladder(paths: PathTable, count: number): number {
+  /** Steps 4 to 6 over the candidates that tie in rank; returns how many are left. Sets `reason` when it is one. */
+  #untilInteriorCost(paths: PathTable, count: number): number {
     const candidates = this.#candidates;
     const keys = this.#keys;
     const attributes = this.#attributes;
@@ -205,7 +236,15 @@ export class Decision {
       keys[i] = this.#nextHops.metric[attributes.nextHop[paths.attribute[candidates[i]!]!]!]!;
     }
     count = this.#keepLowest(count, Reason.nextHopMetric);
-    if (count === 1) return this.#decided(Reason.nextHopMetric);
+    return count === 1 ? this.#decided(Reason.nextHopMetric) : count;
+  }
+
+  /** Steps 7 to 10: the best path becomes the first candidate. */
+  #breakTies(paths: PathTable, count: number): number {
+    const candidates = this.#candidates;
+    const keys = this.#keys;
+    const attributes = this.#attributes;
+    const peers = this.#peers;
 
     for (let i = 0; i < count; i++) {
       const path = candidates[i]!;
@@ -233,9 +272,10 @@ export class Decision {
     return this.#decided(Reason.pathId);
   }
 
+  /** One candidate is left. */
   #decided(reason: number): number {
     this.reason = reason;
-    return this.#candidates[0]!;
+    return 1;
   }
 
   /** RFC 4271 §9.1.2.2 c: out goes every path with a worse MED than another of the same neighbour AS. */

@@ -11,6 +11,10 @@ import { grow, grownCapacity } from './columns/grow.js';
 export interface NextHopTracker {
   track(id: number, address: Uint8Array, interfaceName: string | undefined): void;
   forget(id: number): void;
+  /** No path has the next hop any more: decision will leave it, so the kernel side may leave it at once. */
+  lost(id: number): void;
+  /** A path has it again. */
+  found(id: number): void;
 }
 
 export class NextHops {
@@ -28,6 +32,8 @@ export class NextHops {
   /** Those the kernel side has not said anything of yet. */
   readonly #unanswered = new Set<number>();
   #idle: number[] = [];
+  /** Those the kernel side has been told are lost. */
+  readonly #lost = new Set<number>();
   readonly #tracker: NextHopTracker | undefined;
 
   constructor(tracker?: NextHopTracker) {
@@ -80,8 +86,45 @@ export class NextHops {
     else this.#ids16.delete(key);
     this.#addresses[id] = undefined;
     this.#unanswered.delete(id);
+    this.#lost.delete(id);
     this.#tracker?.forget(id);
     this.#free.push(id);
+  }
+
+  /**
+   * A peer's paths have gone and decision has yet to see it: what no path has any more (`inUse` by id) is lost. The kernel
+   * side hears of it before it hears of the routes.
+   */
+  noteLost(inUse: Uint8Array): void {
+    if (!this.#tracker) return;
+    for (let id = 1; id < this.#addresses.length; id++) {
+      if (inUse[id] === 1 || !this.#addresses[id] || this.#lost.has(id)) continue;
+      this.#lost.add(id);
+      this.#tracker.lost(id);
+    }
+  }
+
+  /** What had been lost and is in use again. */
+  noteFound(inUse: Uint8Array): void {
+    for (const id of this.#lost) {
+      if (inUse[id] !== 1) continue;
+      this.#lost.delete(id);
+      this.#tracker?.found(id);
+    }
+  }
+
+  get hasLost(): boolean {
+    return this.#lost.size > 0;
+  }
+
+  /** Somebody wants to know of lost ones. */
+  get isTracked(): boolean {
+    return this.#tracker !== undefined;
+  }
+
+  /** Ids in use or free: below this. */
+  get end(): number {
+    return this.#addresses.length;
   }
 
   /** Takes the kernel side's word; true when decision must look again. */
@@ -98,6 +141,23 @@ export class NextHops {
 
   address(id: number): Uint8Array | undefined {
     return this.#addresses[id];
+  }
+
+  /** Whether two next hops are one to the kernel side: of a global and link-local pair only the global one counts. */
+  sameGateway(a: number, b: number): boolean {
+    if (a === b) return true;
+    const left = this.#addresses[a];
+    const right = this.#addresses[b];
+    if (!left || !right || left.length === 4 || right.length === 4) return false;
+    for (let i = 0; i < 16; i++) if (left[i] !== right[i]) return false;
+    // fe80::/10 means nothing without its interface.
+    const linkLocal = left[0] === 0xfe && (left[1]! & 0xc0) === 0x80;
+    return !linkLocal || this.#scope(a) === this.#scope(b);
+  }
+
+  /** The interface that the key of an IPv6 next hop begins with. */
+  #scope(id: number): string {
+    return (this.#keys[id] as string).slice(0, -this.#addresses[id]!.length);
   }
 
   /** The address for people; the global one of a pair. */

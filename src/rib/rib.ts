@@ -16,6 +16,7 @@ import { PrefixFlag } from './columns/prefix-table.js';
 import { Decision } from './decision.js';
 import { FamilyRib } from './family-rib.js';
 import type { ImportFilter } from './import-filter.js';
+import { Multipath } from './multipath.js';
 import { NextHops } from './next-hops.js';
 import type { NextHopTracker } from './next-hops.js';
 import type { PrefixLimit } from './prefix-limit.js';
@@ -42,6 +43,7 @@ export class Rib {
   readonly nextHops: NextHops;
   readonly attributes: AttributePool;
   readonly decision: Decision;
+  readonly multipath: Multipath;
   readonly #adjRibIn: AdjRibIn;
   /** Peers whose paths are to be swept at the next turn: one walk serves all that went down together. */
   #gone: RibPeer[] = [];
@@ -59,6 +61,7 @@ export class Rib {
     this.nextHops = new NextHops(options.nextHopTracker);
     this.attributes = new AttributePool(options.identity, this.nextHops, options.seed);
     this.decision = new Decision(this.attributes, this.peers, this.nextHops);
+    this.multipath = new Multipath(this.attributes, this.peers, this.nextHops, this.decision);
     this.#adjRibIn = new AdjRibIn(this.families, this.attributes, (peer, rib) => {
       this.endOfRib(peer, rib.family);
       options.onEndOfRib?.(peer, rib.family);
@@ -212,6 +215,7 @@ export class Rib {
 
   /** Makes dirty what peers lost and next hops changed since the last turn; call before `drain`. */
   prepare(): void {
+    if (this.nextHops.hasLost) this.nextHops.noteFound(this.attributes.nextHopsInUse());
     this.#sweepGone();
     if (this.#refiltered.length > 0) this.#refilter();
     if (this.#changedNextHops) this.#markNextHopsDirty();
@@ -309,6 +313,7 @@ export class Rib {
         }
       }
     }
+    if (this.nextHops.isTracked) this.nextHops.noteLost(this.attributes.nextHopsInUse());
   }
 
   #refilter(): void {

@@ -18,37 +18,52 @@ export interface PathView {
   readonly peerId: number;
   readonly attribute: number;
   readonly best: boolean;
+  /** One of several paths that forward together. */
+  readonly multipath: boolean;
+  /** Takes over when the next hops of those that forward are lost. */
+  readonly backup: boolean;
   readonly stale: boolean;
   readonly pathId: number | undefined;
   /** Why it is best, or what eliminated it, or why it was not considered. */
-  readonly reason: DecisionReason;
+  readonly reason: DecisionReason | 'multipath';
   /** Seconds since the speaker's start when it last changed. */
   readonly changedAtSeconds: number;
 }
 
-/** The paths of a prefix, best first. */
-export function pathsOf(rib: Rib, family: FamilyRib, id: number): PathView[] {
+/** The paths of a prefix, best first. `withBackup`: backups are in use. */
+export function pathsOf(rib: Rib, family: FamilyRib, id: number, withBackup = false): PathView[] {
   const { prefixes, paths } = family;
   const first = prefixes.firstPath[id]!;
   if (first === 0) return [];
   const reasons = new Map<number, number>();
   const best = rib.decision.explain(paths, first, (path, reason) => reasons.set(path, reason));
   const bestReason = rib.decision.reason;
+  const { multipath } = rib;
+  multipath.choose(paths, first, withBackup);
+  const members = new Set(multipath.primaries.subarray(0, multipath.primaryCount));
   const out: PathView[] = [];
   for (let path = first; path !== 0; path = paths.next[path]!) {
+    const shares = members.size > 1 && members.has(path);
     out.push({
       prefixId: id,
       path,
       peerId: paths.peer[path]!,
       attribute: paths.attribute[path]!,
       best: path === best,
+      multipath: shares,
+      backup: path === multipath.backup,
       stale: rib.isStale(family, path),
       pathId: paths.pathId && rib.peers.get(paths.peer[path]!)?.addPath[family.index] ? paths.pathId[path] : undefined,
-      reason: DECISION_REASONS[path === best ? bestReason : (reasons.get(path) ?? 0)]!,
+      // What keeps it from being best, a tie-break, does not keep it from forwarding.
+      reason:
+        shares && path !== best
+          ? 'multipath'
+          : DECISION_REASONS[path === best ? bestReason : (reasons.get(path) ?? 0)]!,
       changedAtSeconds: paths.changedAt[path]!,
     });
   }
-  return out.sort((a, b) => Number(b.best) - Number(a.best));
+  const order = (view: PathView): number => (view.best ? 0 : view.multipath ? 1 : view.backup ? 2 : 3);
+  return out.sort((a, b) => order(a) - order(b));
 }
 
 export function attributesOf(rib: Rib, attribute: number): PathAttributes {

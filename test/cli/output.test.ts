@@ -46,7 +46,7 @@ t.test('show routes', async (t) => {
   const text = await render({ kind: 'routes', lines: batches(routes) });
   t.equal(
     text,
-    `* best, K in the kernel, S stale
+    `* best, = multipath, b backup, K in the kernel, S stale
      Prefix                  Next hop              AS path        Why
 *K   172.18.0.0/24           192.168.245.172       i              only path
      172.18.0.0/24           10.255.255.254        65001 65002    longer AS path

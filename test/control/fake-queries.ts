@@ -10,6 +10,8 @@ export function route(fields: Partial<RouteDto> = {}): RouteDto {
     prefix: '172.18.0.0/24',
     family: 'ipv4-unicast',
     best: true,
+    multipath: false,
+    backup: false,
     installed: true,
     peer: '192.168.245.172',
     peerAsn: 64512,

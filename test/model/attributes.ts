@@ -36,6 +36,8 @@ export interface PathAttributes {
   readonly originatorId?: string;
   /** Dotted quads, the nearest reflector first. */
   readonly clusterList?: readonly string[];
+  /** Octets per second, of a link bandwidth extended community. */
+  readonly linkBandwidth?: number;
   readonly unknown?: readonly UnknownAttribute[];
 }
 

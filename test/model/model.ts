@@ -18,6 +18,7 @@ import {
   type PathAttributes,
   type Peer,
 } from './attributes.js';
+import { forwarding, ONE_PATH } from './forwarding.js';
 import { decide, ineligible, type Decision, type DecisionReason, type IneligibleReason } from './decision.js';
 import { exported, refusedExport } from './export.js';
 
@@ -36,6 +37,8 @@ export interface Candidate {
 }
 
 export class Model {
+  /** Until configured otherwise: the best path alone. */
+  forwarding = ONE_PATH;
   readonly #speaker: SpeakerIdentity;
   readonly #peers = new Map<string, Peer>();
   readonly #established = new Set<string>();
@@ -184,12 +187,12 @@ export class Model {
     return out;
   }
 
-  /** Next hop by prefix, as the kernel has to have it. What we originate is connected already and never installed. */
+  /** Next hops by prefix (`forwardingText`), as the kernel has to have them. What we originate is connected already and never installed. */
   fib(): Map<string, string> {
     const out = new Map<string, string>();
     for (const prefix of this.prefixes()) {
-      const path = this.best(prefix)?.path;
-      if (path?.peer) out.set(prefix, path.attributes.nextHop);
+      const text = forwarding(this.#eligible(prefix), this.#surroundings, this.forwarding);
+      if (text !== undefined) out.set(prefix, text);
     }
     return out;
   }
@@ -219,9 +222,12 @@ export class Model {
   }
 
   #decide(prefix: string): Decision | undefined {
+    return decide(this.#eligible(prefix), this.#surroundings);
+  }
+
+  #eligible(prefix: string): Path[] {
     const surroundings = this.#surroundings;
-    const eligible = this.#paths(prefix).filter((path) => ineligible(path, surroundings) === undefined);
-    return decide(eligible, surroundings);
+    return this.#paths(prefix).filter((path) => ineligible(path, surroundings) === undefined);
   }
 
   #table(peerId: string): Map<string, Path> {

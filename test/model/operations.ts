@@ -4,6 +4,7 @@
  */
 import type { Family } from 'bgp-parse';
 import type { PathAttributes, Peer } from './attributes.js';
+import type { ForwardingSettings } from './forwarding.js';
 import { Model, type SpeakerIdentity } from './model.js';
 
 export type Operation =
@@ -26,6 +27,8 @@ export type Operation =
   | { readonly op: 'askRefresh'; readonly peer: string; readonly family: Family }
   | { readonly op: 'originate'; readonly prefix: string }
   | { readonly op: 'unoriginate'; readonly prefix: string }
+  /** `multipath` and `fib.backup` of the configuration. */
+  | { readonly op: 'forwarding'; readonly settings: ForwardingSettings }
   /** Without a metric the next hop is unreachable. */
   | { readonly op: 'nextHop'; readonly address: string; readonly metric?: number };
 
@@ -45,7 +48,7 @@ export interface RibUnderTest {
   verdicts(prefix: string): Verdict[];
   /** What the peer holds of us after all that was sent to it. */
   advertised(peer: string): Map<string, PathAttributes>;
-  /** Next hop by prefix, as handed to the kernel side. */
+  /** Next hop, or all that is in `forwardingText`, by prefix, as handed to the kernel side. */
   fib(): Map<string, string>;
 }
 
@@ -79,6 +82,9 @@ export class ModelUnderTest implements RibUnderTest {
         return model.originate(operation.prefix);
       case 'unoriginate':
         return model.unoriginate(operation.prefix);
+      case 'forwarding':
+        model.forwarding = operation.settings;
+        return;
       case 'nextHop': {
         const { address, metric } = operation;
         return model.setNextHop(address, { resolvable: metric !== undefined, metric: metric ?? 0 });

@@ -5,5 +5,6 @@
 import type { Scenario } from './scenario-kit.js';
 import { DECISION_SCENARIOS } from './scenarios-decision.js';
 import { EXPORT_SCENARIOS } from './scenarios-export.js';
+import { MULTIPATH_SCENARIOS } from './scenarios-multipath.js';
 
-export const SCENARIOS: readonly Scenario[] = [...DECISION_SCENARIOS, ...EXPORT_SCENARIOS];
+export const SCENARIOS: readonly Scenario[] = [...DECISION_SCENARIOS, ...MULTIPATH_SCENARIOS, ...EXPORT_SCENARIOS];

@@ -34,6 +34,7 @@ t.test('best paths, reasons, kernel routes and Adj-RIB-Out', (t) => {
         assert.deepEqual(sorted(real.verdicts(prefix)), sorted(model.verdicts(prefix)), prefix);
       }
       assert.deepEqual(real.fib(), model.fib(), 'kernel routes');
+      assert.deepEqual(real.kernel.routesViaLost(), [], 'kernel routes through next hops said to be lost');
       real.checkCounters();
       for (const { id } of peers) if (!stalled[i]!.has(id)) compareAdvertised(id);
     }

@@ -73,12 +73,12 @@ async function printTable<T>(batches: JsonLines, table: Table<T>, total: number,
 const NOTE_INDENT = 4;
 
 const flags = (route: RouteDto): string =>
-  `${route.best ? '*' : ' '}${route.installed ? 'K' : ' '}${route.stale ? 'S' : ''}`;
+  `${route.best ? '*' : route.multipath ? '=' : route.backup ? 'b' : ' '}${route.installed ? 'K' : ' '}${route.stale ? 'S' : ''}`;
 
 const FLAGS: Column = { title: '', least: 2, most: 3 };
 const PREFIX: Column = { title: 'Prefix', least: 18, most: 22 };
 const NEXT_HOP: Column = { title: 'Next hop', least: 15, most: 20 };
-const LEGEND = '* best, K in the kernel, S stale';
+const LEGEND = '* best, = multipath, b backup, K in the kernel, S stale';
 
 const ROUTES: Table<RouteDto> = {
   legend: LEGEND,

@@ -19,6 +19,7 @@ import {
 } from 'bgp-parse';
 import type { ScanContext } from 'bgp-parse';
 import type { NextHops } from '../next-hops.js';
+import { linkBandwidth } from '../link-bandwidth.js';
 import { ByteArena, chunkOf, offsetOf } from './byte-arena.js';
 import { grow, grownCapacity } from './grow.js';
 
@@ -104,6 +105,8 @@ export class AttributePool {
 
   /** Told of every set that dies. */
   readonly memos = new Set<AttributeMemo>();
+  /** Octets per second of the sets with a link bandwidth community; the others are absent. */
+  readonly bandwidth = new Map<number, number>();
 
   /** What the last `intern` of a new block found; meaningful when it returned 0. */
   readonly scan = new AttributeScan();
@@ -253,6 +256,13 @@ export class AttributePool {
     }
   }
 
+  /** Which next hops some path has: 1 by NextHopId. */
+  nextHopsInUse(): Uint8Array {
+    const inUse = new Uint8Array(this.#nextHops.end);
+    for (let id = 1; id < this.#end; id++) if (this.references[id]! > 0) inUse[this.nextHop[id]!] = 1;
+    return inUse;
+  }
+
   /** Chunk that holds the canonical octets of a set; they begin at `start(id)`. */
   bytes(id: number): Uint8Array {
     return chunkOf(this.arena, this.#handle[id]!);
@@ -350,6 +360,10 @@ export class AttributePool {
       else if (community === NO_EXPORT || community === NO_EXPORT_SUBCONFED) flags |= AttributeFlag.noExport;
     }
     this.flags[id] = flags;
+    if (scan.extendedCommunitiesCount > 0) {
+      const rate = linkBandwidth(bytes, scan.extendedCommunitiesStart, scan.extendedCommunitiesCount);
+      if (rate !== undefined) this.bandwidth.set(id, rate);
+    }
   }
 
   #destroy(id: number): void {
@@ -374,6 +388,7 @@ export class AttributePool {
     slots[hole] = 0;
     if (this.nextHop[id] !== 0) this.#nextHops.release(this.nextHop[id]!);
     if (this.memos.size > 0) for (const memo of this.memos) memo.forget(id);
+    if (this.bandwidth.size > 0) this.bandwidth.delete(id);
     const stored =
       this.#canonicalAt[id] === 0 ? this.#rawLength[id]! : this.#rawLength[id]! + this.#canonicalLength[id]!;
     this.arena.free(this.#handle[id]!, stored);
