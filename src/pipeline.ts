@@ -80,6 +80,8 @@ export class Pipeline {
   #sender = 0;
   #severalUntilMs = 0;
   #notBeforeMs = 0;
+  /** When what can wait for the next turn does. */
+  #deadlineMs = 0;
   #stopped = false;
 
   constructor(options: PipelineOptions) {
@@ -99,7 +101,7 @@ export class Pipeline {
       },
     });
     if (options.multipath) this.rib.multipath.settings = options.multipath;
-    this.exporter = new Exporter(this.rib, options.identity);
+    this.exporter = new Exporter(this.rib, options.identity, () => clock.nowMs() >= this.#deadlineMs);
     this.fibFeed = fib && new FibFeed(this.rib, fib, options.fibBackup ?? false);
   }
 
@@ -163,14 +165,16 @@ export class Pipeline {
   turn(): void {
     const { rib, exporter, fibFeed } = this;
     const startMs = this.#clock.nowMs();
+    this.#deadlineMs = startMs + TURN_MS;
     this.#sender = 0;
     rib.nowSeconds = this.elapsedSeconds;
     rib.prepare();
     let more = true;
-    while (more && this.#clock.nowMs() - startMs < TURN_MS) {
+    while (more && this.#clock.nowMs() < this.#deadlineMs) {
+      if (!exporter.deliver()) break;
       more = false;
       for (const family of rib.families) {
-        if (family.dirty.size === 0) continue;
+        if (family.dirty.size === 0 || exporter.isDelivering) continue;
         rib.drain(family, this.#batch);
         exporter.apply(family, this.#batch);
         fibFeed?.apply(family, this.#batch);
@@ -180,7 +184,8 @@ export class Pipeline {
       if (exporter.resync()) more = true;
     }
     fibFeed?.flush();
-    rib.collect(this.#held);
+    // What is being delivered names prefixes by their ids.
+    if (!exporter.isDelivering) rib.collect(this.#held);
     if (!fibFeed || fibFeed.isIdle) {
       // Sets first: they name next hops.
       fibFeed?.reclaim();
@@ -188,8 +193,9 @@ export class Pipeline {
     }
     const endMs = this.#clock.nowMs();
     const wide = exporter.streamSize >= WIDE_MEMBERS;
-    this.#notBeforeMs = wide && !rib.hasWork ? endMs + Math.min(endMs - startMs, MAX_GATHER_MS) : 0;
-    if (rib.hasWork || exporter.hasWork) this.schedule();
+    this.#notBeforeMs =
+      wide && !rib.hasWork && !exporter.isDelivering ? endMs + Math.min(endMs - startMs, MAX_GATHER_MS) : 0;
+    if (rib.hasWork || exporter.isDelivering || exporter.hasWork) this.schedule();
     else if (this.#whenIdle.length > 0 && (!fibFeed || fibFeed.isIdle) && !rib.nextHops.isWaiting) {
       const runs = this.#whenIdle;
       this.#whenIdle = [];

@@ -52,13 +52,24 @@ export class Exporter {
   readonly #leftStream: Member[] = [];
   readonly #syncBatch = new ChangeBatch();
 
-  constructor(rib: Rib, identity: Identity) {
+  /** What has been taken to the groups last; of interest while it is being delivered. */
+  #batch: ChangeBatch | undefined;
+  readonly #outOfTime: () => boolean;
+
+  /** `outOfTime`: the turn has lasted long enough, what can wait waits for the next one. */
+  constructor(rib: Rib, identity: Identity, outOfTime: () => boolean = () => false) {
     this.#rib = rib;
+    this.#outOfTime = outOfTime;
     this.#attributes = new OutgoingAttributes(rib.attributes, identity);
-    this.writer = new GroupWriter(rib, this.#attributes, (member) => {
-      this.#lag(member);
-      this.#leftStream.push(member);
-    });
+    this.writer = new GroupWriter(
+      rib,
+      this.#attributes,
+      (member) => {
+        this.#lag(member);
+        this.#leftStream.push(member);
+      },
+      outOfTime,
+    );
     this.#paths = new PathExporter(rib, this.writer);
   }
 
@@ -106,7 +117,10 @@ export class Exporter {
     group.members.delete(member);
     group.lagging.delete(member);
     this.#lagging.delete(member);
-    if (member.inStream) group.stream.splice(group.stream.indexOf(member), 1);
+    if (member.inStream) {
+      group.stream.splice(group.stream.indexOf(member), 1);
+      this.writer.deliveries.drop(member);
+    }
     member.inStream = false;
     for (const memory of member.takeHeld()) this.writer.memory.abandon(memory);
     const byPeer = this.#members[group.parameters.familyIndex];
@@ -136,6 +150,7 @@ export class Exporter {
    * The export policy of a peer has changed: what differs is sent, nothing else. All other parameters are as before.
    */
   repolicy(member: Member, parameters: GroupParameters): Member {
+    this.#finishDelivery();
     const old = member.group;
     // With ADD-PATH the table is said again: path identifiers are a group's own.
     if (old.sent) return this.rejoin(member, parameters);
@@ -164,6 +179,7 @@ export class Exporter {
 
   /** The export side of a peer has new parameters (policy, next hop): it is told its table anew. */
   rejoin(member: Member, parameters: GroupParameters): Member {
+    this.#finishDelivery();
     const old = member.group;
     // Path identifiers are a group's own: those of the old one mean nothing in the new one.
     if (old.sent) this.#paths.withdrawAll(old, member);
@@ -180,6 +196,23 @@ export class Exporter {
     return fresh;
   }
 
+  /** A batch is still being written to the members of a wide group: no further one may be taken to the groups. */
+  get isDelivering(): boolean {
+    return this.writer.deliveries.pending;
+  }
+
+  /** Goes on with that until time is up; true when all is written. */
+  deliver(): boolean {
+    const done = this.writer.deliveries.run();
+    this.#markLeft();
+    return done;
+  }
+
+  /** For what must come after it and is rare. */
+  #finishDelivery(): void {
+    while (!this.deliver());
+  }
+
   /** True while a lagging member could be served. */
   get hasWork(): boolean {
     for (const member of this.#lagging) if (member.sink.backlogBytes < BACKLOG_LIMIT_OCTETS / 2) return true;
@@ -189,6 +222,7 @@ export class Exporter {
   /** The restart is over: who has got its table gets End-of-RIB. */
   releaseEndOfRib(): void {
     this.holdEndOfRib = false;
+    this.#finishDelivery();
     for (const group of this.#groups.values()) for (const member of group.stream) this.#close(member);
   }
 
@@ -286,6 +320,7 @@ export class Exporter {
   /** Takes what decision changed to every group of the family. */
   apply(rib: FamilyRib, batch: ChangeBatch): void {
     if (batch.touchedCount === 0) return;
+    this.#batch = batch;
     let built = false;
     for (const group of this.#groups.values()) {
       if (group.rib !== rib) continue;
@@ -293,7 +328,7 @@ export class Exporter {
         this.#paths.apply(group, batch);
         // The sorted batch has been overwritten.
         built = false;
-        this.#markLeft(batch.touched, batch.touchedCount);
+        this.#markLeft();
         continue;
       }
       if (batch.count === 0) continue;
@@ -302,23 +337,32 @@ export class Exporter {
       if (!built) this.writer.buckets.build(batch);
       built = true;
       this.#applyToGroup(group, batch);
-      this.#markLeft(batch.id, batch.count);
+      this.#markLeft();
     }
   }
 
   /** Who left the stream in the middle of a batch may have missed a part of it: all of it is said again. */
-  #markLeft(ids: Int32Array, count: number): void {
-    for (const member of this.#leftStream) for (let at = 0; at < count; at++) member.mark(ids[at]!);
+  #markLeft(): void {
+    for (const member of this.#leftStream) this.#markBatch(member);
     this.#leftStream.length = 0;
   }
 
+  #markBatch(member: Member): void {
+    const batch = this.#batch!;
+    const ids = member.group.sent ? batch.touched : batch.id;
+    const count = member.group.sent ? batch.touchedCount : batch.count;
+    for (let at = 0; at < count; at++) member.mark(ids[at]!);
+  }
+
   /**
-   * Serves lagging members for about one batch each. Returns true when somebody could take more at once.
+   * Serves lagging members for about one batch each, as many as there is time for. Returns true when somebody could take
+   * more at once.
    */
   resync(): boolean {
     for (const member of this.#lagging) {
       if (member.sink.backlogBytes >= BACKLOG_LIMIT_OCTETS / 2) continue;
       this.#resyncMember(member);
+      if (this.#outOfTime()) break;
     }
     return this.hasWork;
   }
@@ -442,7 +486,10 @@ export class Exporter {
 
   #lag(member: Member): void {
     const { group } = member;
-    if (member.inStream) group.stream.splice(group.stream.indexOf(member), 1);
+    if (member.inStream) {
+      group.stream.splice(group.stream.indexOf(member), 1);
+      if (this.writer.deliveries.drop(member)) this.#markBatch(member);
+    }
     member.inStream = false;
     group.lagging.add(member);
     this.#lagging.add(member);

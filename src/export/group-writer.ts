@@ -9,9 +9,11 @@ import type { Rib } from '../rib/rib.js';
 import type { SourceKind } from '../rib/rib-peers.js';
 import { Buckets } from './buckets.js';
 import { ChunkMemoryPool } from './chunk-memory.js';
+import { Deliveries } from './deliveries.js';
 import { Verdict } from './export-filter.js';
 import type { EditedAttributes, ExportFilter } from './export-filter.js';
 import type { Member } from './member.js';
+import type { MessageChunk } from './message-chunk.js';
 import type { OutgoingAttributes } from './outgoing-attributes.js';
 import type { UpdateGroup } from './update-group.js';
 
@@ -21,12 +23,17 @@ import type { UpdateGroup } from './update-group.js';
  */
 export const BACKLOG_LIMIT_OCTETS = 2 * 1024 * 1024;
 
+/** Streams with fewer members are written to at once. */
+const WIDE_MEMBERS = 32;
+
 export class GroupWriter {
   updatesEncoded = 0;
   /** Sorted batch; `build` it before `writeAnnouncements`. */
   readonly buckets = new Buckets();
 
   readonly memory = new ChunkMemoryPool();
+  /** What wide streams are still being told. */
+  readonly deliveries: Deliveries;
 
   readonly #rib: Rib;
   readonly #attributes: OutgoingAttributes;
@@ -36,10 +43,11 @@ export class GroupWriter {
   readonly #pathIds = new Int32Array(BATCH_PREFIXES);
   readonly #verdicts = new Int32Array(BATCH_PREFIXES);
 
-  constructor(rib: Rib, attributes: OutgoingAttributes, onOverrun: (member: Member) => void) {
+  constructor(rib: Rib, attributes: OutgoingAttributes, onOverrun: (member: Member) => void, outOfTime: () => boolean) {
     this.#rib = rib;
     this.#attributes = attributes;
     this.#onOverrun = onOverrun;
+    this.deliveries = new Deliveries(this.memory, (chunk, member) => this.#deliver(chunk, member), outOfTime);
   }
 
   /**
@@ -54,13 +62,13 @@ export class GroupWriter {
     source: number,
     only: Member | undefined,
   ): void {
-    const { chunk, rib } = group;
+    const { rib } = group;
     const { maxMessageLength } = group.parameters;
     for (let from = 0; from < count;) {
-      if (chunk.isFull(maxMessageLength)) this.#flushMarked(group, source, only);
-      from = chunk.withdraw(rib, ids, pathIds, from, count, maxMessageLength);
+      if (group.chunk.isFull(maxMessageLength)) this.#flushMarked(group, source, only);
+      from = group.chunk.withdraw(rib, ids, pathIds, from, count, maxMessageLength);
     }
-    chunk.mark(source);
+    group.chunk.mark(source);
   }
 
   /** Announces a batch that `buckets` has sorted; `pathIdAt` by position in the batch, in groups with ADD-PATH. */
@@ -96,22 +104,29 @@ export class GroupWriter {
     }
   }
 
-  /** Writes the chunk to the stream's members, or to one; empties it. */
+  /** Writes the chunk to the stream's members, or to one; empties it. What takes long is finished by `deliveries`. */
   flush(group: UpdateGroup, only: Member | undefined): void {
-    const { chunk } = group;
+    const { chunk, stream } = group;
     if (chunk.end === 0) return;
     this.updatesEncoded += chunk.messages;
+    // A member of the stream hears things in their order; one that lags hears them from here alone.
+    if (only ? only.inStream && this.deliveries.pending : stream.length >= WIDE_MEMBERS) {
+      group.chunk = this.deliveries.exchange(chunk, only ? [only] : stream);
+      this.deliveries.run();
+      return;
+    }
     if (only) {
       if (only.sink.write(chunk.bytes, 0, chunk.end, chunk.messages)) only.hold(chunk.memory);
     } else {
-      for (let i = group.stream.length - 1; i >= 0; i--) {
-        const member = group.stream[i]!;
-        if (this.#writeSegments(group, member)) member.hold(chunk.memory);
-        if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) this.#onOverrun(member);
-      }
+      for (let i = stream.length - 1; i >= 0; i--) this.#deliver(chunk, stream[i]!);
     }
     if (chunk.memory.holders > 0) chunk.memory = this.memory.take();
     chunk.clear();
+  }
+
+  #deliver(chunk: MessageChunk, member: Member): void {
+    if (this.#writeSegments(chunk, member)) member.hold(chunk.memory);
+    if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) this.#onOverrun(member);
   }
 
   /** One bucket through the group's filter: in as many parts as there are verdicts on its prefixes. */
@@ -191,13 +206,13 @@ export class GroupWriter {
     edited: EditedAttributes | undefined,
     only: Member | undefined,
   ): boolean {
-    const { chunk, parameters } = group;
+    const { parameters } = group;
     const { kind, identifier } = this.#rib.peers;
     const outgoing = this.#attributes;
     if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!, edited)) return false;
     for (let from = 0; from < count;) {
-      if (chunk.isFull(parameters.maxMessageLength)) this.#flushMarked(group, source, only);
-      from = chunk.announce(group.rib, outgoing, ids, pathIds, from, count, parameters.maxMessageLength);
+      if (group.chunk.isFull(parameters.maxMessageLength)) this.#flushMarked(group, source, only);
+      from = group.chunk.announce(group.rib, outgoing, ids, pathIds, from, count, parameters.maxMessageLength);
       if (from < 0) return false;
     }
     return true;
@@ -209,8 +224,7 @@ export class GroupWriter {
   }
 
   /** Writes the runs of segments between the member's own; true when the session holds the memory. */
-  #writeSegments(group: UpdateGroup, member: Member): boolean {
-    const { chunk } = group;
+  #writeSegments(chunk: MessageChunk, member: Member): boolean {
     const { segmentSource, segmentEnd, segmentMessages, segments } = chunk;
     let held = false;
     let begin = 0;

@@ -29,7 +29,8 @@ export class UpdateGroup {
   /** Members in the shared stream. */
   readonly stream: Member[] = [];
   readonly lagging = new Set<Member>();
-  readonly chunk: MessageChunk;
+  /** What is being packed. */
+  chunk: MessageChunk;
   /** What groups with ADD-PATH have been told; undefined = only best paths, read off the Loc-RIB. */
   readonly sent: SentPaths | undefined;
   /** Attribute sets that did not fit into a message, or whose next hop the group does not understand. */
