@@ -34,6 +34,8 @@ export interface HostOptions {
   readonly addresses: readonly string[];
   /** Whether the host forwards packets (it is a router). */
   readonly forwarding: boolean;
+  /** Its default gateways. */
+  readonly gateways?: readonly string[];
 }
 
 export interface Host {
@@ -138,7 +140,27 @@ export class Network {
       namespace,
     );
     await ipBatch([`link set ${name} master ${segment.bridge}`, `link set ${name} up`], segment.namespace);
+    const gateways = (options.gateways ?? []).map((gateway) => `route add default via ${gateway}`);
+    await ipBatch(gateways, namespace);
     return { name, namespace, interface: options.interface };
+  }
+
+  /** A plain router between two segments, with these addresses on them. */
+  async addRouter(name: string, ports: readonly { segment: Segment; addresses: readonly string[] }[]): Promise<string> {
+    const namespace = await this.addNamespace(name, { forwarding: true });
+    for (const [index, { segment, addresses }] of ports.entries()) {
+      const port = `lan${index + 1}`;
+      await ipBatch(
+        [
+          `link add ${port} type veth peer name ${name} netns ${segment.namespace}`,
+          ...addresses.map((address) => addAddress(address, port)),
+          `link set ${port} up`,
+        ],
+        namespace,
+      );
+      await ipBatch([`link set ${name} master ${segment.bridge}`, `link set ${name} up`], segment.namespace);
+    }
+    return namespace;
   }
 
   /** A bridge for containers; its addresses are the containers' gateways. */

@@ -1,10 +1,10 @@
 /** One scenario from beginning to end: build, start, wait for the routes, measure, report. */
 import { systemClock } from '../support/clock.js';
-import { Network } from './network.js';
+import type { Network } from './network.js';
 import { probe } from './probe.js';
 import { fault, printCommand, printFindings, progress, type Finding, type Print } from './report.js';
 import { hostAddress, subnetAddresses, type ScenarioPlan, type SitePlan } from './scenarios.js';
-import { addSite, pairs, untilRouted, type Site } from './site.js';
+import { addSecondSegment, addSite, pairs, untilRouted, type Site } from './site.js';
 
 /** Also covers a machine far slower than any seen; a working lab needs a second or two. */
 const ROUTES_TIMEOUT_MS = 60_000;
@@ -29,8 +29,9 @@ export async function runScenario(options: RunOptions): Promise<boolean> {
   print(`\n== ${plan.title}\n\n`);
 
   const segment = await network.addSegment('lan');
+  const behind = await addSecondSegment(network, segment, plan, versions);
   const build = async (site: SitePlan): Promise<Site> => {
-    const built = await addSite(network, segment, site, { versions, signal: options.signal });
+    const built = await addSite(network, segment, site, { versions, behind, signal: options.signal });
     options.onSite(built);
     const containers = site.subnet === undefined ? '' : `, containers in ${subnetAddresses(site.subnet, 4).prefix}`;
     say(`${site.name}: ${versions.map((version) => hostAddress(site, version)).join(', ')}${containers}`);

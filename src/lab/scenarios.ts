@@ -1,7 +1,8 @@
 /**
  * The lab's scenarios as data: which hosts there are, what each one's `tortied` is told, and what must come of it.
  *
- * All hosts stand on one Ethernet segment, 192.168.245.0/24 and fd00:245::/64, with interface ens33. A host with
+ * Hosts stand on one Ethernet segment, 192.168.245.0/24 and fd00:245::/64, with interface ens33; in one scenario some
+ * stand on a second one, 10.9.0.0/24 and fd00:9::/64, behind a router (.254) that knows nothing of BGP. A host with
  * containers has the bridge br0 with 172.S.0.1/24 and fd00:S::1/64, S being its subnet number, and one container .2.
  */
 
@@ -13,6 +14,8 @@ export interface SitePlan {
   readonly name: string;
   /** Last part of the host's addresses. */
   readonly host: number;
+  /** Ethernet segment it stands on; default the first. */
+  readonly lan?: 1 | 2;
   /** Number of the container subnet; undefined = no containers. */
   readonly subnet: number | undefined;
   readonly forwarding: boolean;
@@ -33,15 +36,19 @@ export interface ScenarioPlan {
   readonly replyTtl: number;
 }
 
-export const SCENARIO_NAMES = ['two-hosts', 'route-reflector', 'gateway'] as const;
+export const SCENARIO_NAMES = ['two-hosts', 'route-reflector', 'gateway', 'two-subnets'] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 /** What `npm run lab` shows. */
 export const DEFAULT_SCENARIOS: readonly ScenarioName[] = ['two-hosts', 'route-reflector'];
 
-export function hostAddress(site: { readonly host: number }, version: 4 | 6): string {
+export function hostAddress(site: { readonly host: number; readonly lan?: 1 | 2 }, version: 4 | 6): string {
+  if (site.lan === 2) return version === 4 ? `10.9.0.${site.host}` : `fd00:9::${site.host}`;
   return version === 4 ? `192.168.245.${site.host}` : `fd00:245::${site.host}`;
 }
+
+/** Of the router between the segments. */
+export const ROUTER_HOST = 254;
 
 /** The container subnet, the bridge's address in it and the container's. */
 export function subnetAddresses(
@@ -54,7 +61,9 @@ export function subnetAddresses(
 }
 
 export function scenario(name: ScenarioName, transport: Transport = 4): ScenarioPlan {
-  return { 'two-hosts': twoHosts, 'route-reflector': routeReflector, gateway }[name](transport);
+  return { 'two-hosts': twoHosts, 'route-reflector': routeReflector, gateway, 'two-subnets': twoSubnets }[name](
+    transport,
+  );
 }
 
 const BRIDGE_NETWORKS = [{ interface: 'br0' }];
@@ -128,5 +137,28 @@ function gateway(transport: Transport): ScenarioPlan {
     latecomers: [],
     via: router,
     replyTtl: 61,
+  };
+}
+
+function twoSubnets(transport: Transport): ScenarioPlan {
+  const places = [
+    { name: 'Node-1', host: 168, subnet: 17 },
+    { name: 'Node-2', host: 172, subnet: 18 },
+    { name: 'Node-3', host: 176, subnet: 19, lan: 2 as const },
+  ];
+  const hosts = places.map((place) => {
+    const others = places.filter((other) => other !== place);
+    const peers = others.map((other) => ({ address: hostAddress(other, transport), asn: 64512 }));
+    const config = { asn: 64512, networks: BRIDGE_NETWORKS, peers, encapsulation: { mode: 'vxlan' } };
+    return { ...place, forwarding: true, config };
+  });
+  return {
+    name: 'two-subnets',
+    title: 'Two hosts on one segment, a third behind a router that knows nothing of containers: VXLAN where needed',
+    routers: [],
+    hosts,
+    latecomers: [],
+    via: 'owner',
+    replyTtl: 62,
   };
 }

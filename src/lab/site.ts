@@ -2,7 +2,7 @@
 import { startWitness } from './probe.js';
 import type { Container, Network, Segment } from './network.js';
 import { LabNode, type ExpectedRoute, type NodeConfig } from './node.js';
-import { hostAddress, subnetAddresses, type ScenarioPlan, type SitePlan } from './scenarios.js';
+import { ROUTER_HOST, hostAddress, subnetAddresses, type ScenarioPlan, type SitePlan } from './scenarios.js';
 
 export interface Site {
   readonly plan: SitePlan;
@@ -14,6 +14,8 @@ export interface Site {
 export interface SiteOptions {
   /** IP versions to give addresses of; default both. */
   readonly versions?: readonly (4 | 6)[];
+  /** The second segment, with a router to it. */
+  readonly behind?: Segment | undefined;
   /** Instead of the plan's. */
   readonly config?: NodeConfig;
   readonly signal?: AbortSignal | undefined;
@@ -32,14 +34,33 @@ export async function addSite(
   const name = plan.name.toLowerCase();
   const host = await network.addHost({
     name,
-    segment,
+    segment: plan.lan === 2 && options.behind ? options.behind : segment,
     interface: 'ens33',
     addresses: versions.map((version) => `${hostAddress(plan, version)}/${version === 4 ? 24 : 64}`),
     forwarding: plan.forwarding,
+    gateways: options.behind ? versions.map((version) => hostAddress({ ...plan, host: ROUTER_HOST }, version)) : [],
   });
   const container = plan.subnet === undefined ? undefined : await addContainer(network, host, plan.subnet, versions);
   const node = await LabNode.create(network, host, options.config ?? plan.config, options.signal);
   return { plan, node, container };
+}
+
+/** The segment behind a plain router, and the router, where the scenario has hosts there. */
+export async function addSecondSegment(
+  network: Network,
+  first: Segment,
+  plan: ScenarioPlan,
+  versions: readonly (4 | 6)[],
+): Promise<Segment | undefined> {
+  if (![...plan.routers, ...plan.hosts, ...plan.latecomers].some((site) => site.lan === 2)) return undefined;
+  const second = await network.addSegment('lan-2');
+  const addresses = (lan: 1 | 2) =>
+    versions.map((version) => `${hostAddress({ host: ROUTER_HOST, lan }, version)}/${version === 4 ? 24 : 64}`);
+  await network.addRouter('router', [
+    { segment: first, addresses: addresses(1) },
+    { segment: second, addresses: addresses(2) },
+  ]);
+  return second;
 }
 
 async function addContainer(

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { addSite, untilRouted, type Site } from '../../src/lab/site.js';
+import { BOTH_VERSIONS, addSecondSegment, addSite, untilRouted, type Site } from '../../src/lab/site.js';
 import { scenario, type ScenarioName, type SitePlan } from '../../src/lab/scenarios.js';
 import { cannotRunLab, testNetwork, untilEstablished } from './lab-fixture.js';
 
@@ -29,6 +29,7 @@ const STARTED: Record<ScenarioName, Record<string, string>> = {
     'Node-3': 'host.yaml',
   },
   gateway: { Gateway: 'gateway.yaml', 'Node-1': 'node-1.yaml', 'Node-2': 'node-2.yaml' },
+  'two-subnets': { 'Node-1': 'node-1.yaml', 'Node-2': 'node-2.yaml', 'Node-3': 'node-3.yaml' },
 };
 
 t.test('the directories are those tested here', async (t) => {
@@ -54,8 +55,9 @@ for (const [name, files] of Object.entries(STARTED) as [ScenarioName, Record<str
   t.test(`${name} routes containers to each other`, { skip }, async (t) => {
     const { network, segment, watch } = await testNetwork(t);
     const plan = scenario(name);
+    const behind = await addSecondSegment(network, segment, plan, BOTH_VERSIONS);
     const build = async (site: SitePlan): Promise<Site> => {
-      const built = await addSite(network, segment, site, { config: example(name, files[site.name]!) });
+      const built = await addSite(network, segment, site, { behind, config: example(name, files[site.name]!) });
       watch.push(built.node);
       return built;
     };
