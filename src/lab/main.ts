@@ -7,6 +7,7 @@
 import process from 'node:process';
 import { constants } from 'node:os';
 import { relative } from 'node:path';
+import { compare } from './compare.js';
 import { deadNetworks, removeNetwork } from './leftovers.js';
 import { Network } from './network.js';
 import { CONTROL_PROGRAM } from './node.js';
@@ -57,7 +58,9 @@ async function clean(wanted: readonly string[]): Promise<number> {
   return alive.length === 0 ? 0 : 1;
 }
 
-async function runAll(command: LabCommand & { kind: 'run' }): Promise<number> {
+type RunCommand = Extract<LabCommand, { kind: 'run' | 'compare' }>;
+
+async function runAll(command: RunCommand): Promise<number> {
   const interrupt = new AbortController();
   let received: NodeJS.Signals | undefined;
   const onSignal = (name: NodeJS.Signals) => {
@@ -74,7 +77,8 @@ async function runAll(command: LabCommand & { kind: 'run' }): Promise<number> {
   process.stdout.removeAllListeners('error').on('error', onPipeClosed);
   try {
     let good = true;
-    for (const name of command.scenarios) good = (await runOne(name, command, interrupt.signal)) && good;
+    const names = command.kind === 'compare' ? (['compare'] as const) : command.scenarios;
+    for (const name of names) good = (await runOne(name, command, interrupt.signal)) && good;
     return good ? 0 : 1;
   } catch (error) {
     if (received) return 128 + constants.signals[received];
@@ -85,14 +89,16 @@ async function runAll(command: LabCommand & { kind: 'run' }): Promise<number> {
   }
 }
 
-async function runOne(name: ScenarioName, command: LabCommand & { kind: 'run' }, signal: AbortSignal) {
+async function runOne(name: ScenarioName | 'compare', command: RunCommand, signal: AbortSignal) {
   const network = await Network.create({ ownerPid: process.pid, signal });
   const sites: Site[] = [];
   let keep = command.keep;
   try {
-    const plan = scenario(name, command.transport);
+    const onSite = (site: Site) => void sites.push(site);
+    if (command.kind === 'compare') return await compare({ network, print, signal, seconds: command.seconds, onSite });
+    const plan = scenario(name as ScenarioName, command.transport);
     const versions = await ipVersions();
-    return await runScenario({ network, plan, versions, print, signal, onSite: (site) => sites.push(site) });
+    return await runScenario({ network, plan, versions, print, signal, onSite });
   } catch (caught) {
     const error = explain(caught);
     if (signal.aborted) throw new InterruptedError();

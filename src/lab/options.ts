@@ -9,6 +9,7 @@ export type LabCommand =
       readonly transport: Transport;
       readonly keep: boolean;
     }
+  | { readonly kind: 'compare'; readonly seconds: number; readonly keep: boolean }
   /** networks: empty = every one whose lab has ended. */
   | { readonly kind: 'clean'; readonly networks: readonly string[] }
   | { readonly kind: 'help' };
@@ -21,6 +22,7 @@ export class UsageError extends Error {
 }
 
 export const USAGE = `Usage: bgpctl lab [SCENARIO …] [--ipv6] [--keep]
+       bgpctl lab compare [SECONDS]
        bgpctl lab --clean [NETWORK …]
 
 Shows Tortie at work on this machine: network namespaces are the hosts, each with a tortied, a bridge and a container.
@@ -30,6 +32,10 @@ Scenarios (without one: ${DEFAULT_SCENARIOS.join(', then ')}):
   two-hosts        two hosts that peer with each other
   route-reflector  three hosts that peer only with a route reflector; the third joins later
   gateway          two hosts that peer (eBGP) only with the LAN's gateway
+  two-subnets      hosts in two subnets: plain routes on the segment, VXLAN to the host behind the router
+
+compare measures one TCP stream between containers: plain routing, VXLAN and a bridged segment side by side, each for
+some seconds (default 2).
 
 Options:
   --ipv6    BGP sessions over IPv6 (routes of both families are exchanged either way)
@@ -46,6 +52,7 @@ export function parseLabArguments(argv: readonly string[]): LabCommand {
     if (values.keep || values.ipv6) throw new UsageError('--clean goes with no other option');
     return { kind: 'clean', networks: positionals };
   }
+  if (positionals[0] === 'compare') return compareCommand(positionals, values.keep ?? false, values.ipv6 ?? false);
   const scenarios = positionals.map((name) => {
     const known = SCENARIO_NAMES.find((candidate) => candidate === name);
     if (!known) throw new UsageError(`unknown scenario '${name}': choose from ${SCENARIO_NAMES.join(', ')}`);
@@ -57,6 +64,14 @@ export function parseLabArguments(argv: readonly string[]): LabCommand {
     transport: values.ipv6 ? 6 : 4,
     keep: values.keep ?? false,
   };
+}
+
+function compareCommand(positionals: readonly string[], keep: boolean, ipv6: boolean): LabCommand {
+  const [, text = '2', ...rest] = positionals;
+  const seconds = Number(text);
+  if (rest.length > 0 || ipv6) throw new UsageError('compare goes with nothing but SECONDS and --keep');
+  if (!(seconds > 0 && seconds <= 60)) throw new UsageError(`compare for 0.1 to 60 seconds, not '${text}'`);
+  return { kind: 'compare', seconds, keep };
 }
 
 function parse(argv: readonly string[]) {
