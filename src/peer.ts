@@ -65,6 +65,8 @@ export class Peer implements SessionListener {
   negotiated: Negotiated | undefined;
   /** By family index. */
   readonly members: [Member | undefined, Member | undefined] = [undefined, undefined];
+  /** By which the session runs, or last ran. */
+  interfaceName: string | undefined;
   /** Switched off by `bgpctl peer A disable`. */
   disabled = false;
   readonly limits: PeerLimits;
@@ -225,6 +227,7 @@ export class Peer implements SessionListener {
     const { pipeline, log } = this.#host;
     const addresses = this.#host.nodeAddresses();
     const session = this.#ribSession(negotiated, addresses);
+    this.interfaceName = session.interfaceName;
     const before = this.ribPeer?.session;
     if (this.ribPeer && before?.external !== session.external) {
       // Who its routes went to follows from its type: they must all go before it can have another.

@@ -10,7 +10,9 @@
  * sockets that were readable have been read: what arrived together goes out together.
  */
 import { Exporter } from './export/exporter.js';
+import { HoldBack } from './export/hold-back.js';
 import { FibFeed } from './fib/fib-feed.js';
+import { FibStatus } from './fib/port.js';
 import type { FibPort } from './fib/port.js';
 import { BATCH_PREFIXES, ChangeBatch } from './rib/change-batch.js';
 import type { Identity } from './rib/columns/attribute-pool.js';
@@ -54,6 +56,8 @@ export interface PipelineOptions {
   readonly multipath?: MultipathSettings;
   /** Next hops to fall back to are worked out beforehand; default false. */
   readonly fibBackup?: boolean;
+  /** Tell nobody of a prefix until the kernel has it. */
+  readonly advertiseWhenInstalled?: boolean;
   readonly onEndOfRib: (peer: RibPeer, family: Family) => void;
 }
 
@@ -61,6 +65,8 @@ export class Pipeline {
   readonly rib: Rib;
   readonly exporter: Exporter;
   readonly fibFeed: FibFeed | undefined;
+  /** Off unless `advertise: whenInstalled`. */
+  readonly #holdBack: HoldBack | undefined;
   readonly observers = new Set<ChangeObserver>();
   /** Claims prefix ids that an observer still needs. */
   holders: ((rib: FamilyRib, id: number) => boolean)[] = [];
@@ -102,7 +108,17 @@ export class Pipeline {
     });
     if (options.multipath) this.rib.multipath.settings = options.multipath;
     this.exporter = new Exporter(this.rib, options.identity, () => clock.nowMs() >= this.#deadlineMs);
-    this.fibFeed = fib && new FibFeed(this.rib, fib, options.fibBackup ?? false);
+    const feed = fib && new FibFeed(this.rib, fib, options.fibBackup ?? false);
+    this.fibFeed = feed;
+    this.#holdBack =
+      feed &&
+      new HoldBack({
+        rib: this.rib,
+        isInstalled: (family, id) => feed.status(family, id) === FibStatus.installed,
+        isUnanswered: (family, id) => feed.status(family, id) === FibStatus.absent,
+        export: (family, batch) => this.exporter.apply(family, batch),
+      });
+    this.advertiseWhenInstalled(options.advertiseWhenInstalled ?? false);
   }
 
   /** Something has happened: run a turn once the input that is ready has been read. */
@@ -162,6 +178,42 @@ export class Pipeline {
     this.schedule();
   }
 
+  /** `advertise: whenInstalled` from now on, or no longer; what it changes goes out. */
+  advertiseWhenInstalled(on: boolean): void {
+    if (!this.#holdBack) return;
+    this.#holdBack.set(on);
+    this.exporter.holdsBack = this.#holdBack.isActive;
+    if (this.#holdBack.hasWork) this.schedule();
+  }
+
+  /** The kernel side's word: (prefixId, FibStatus) pairs. */
+  kernelStatusChanged(family: Family, pairs: Uint32Array, count: number): void {
+    this.fibFeed?.statusChanged(family, pairs, count);
+    if (!this.exporter.holdsBack) return;
+    this.#holdBack!.statusChanged(this.rib.family(family), pairs, count);
+    this.schedule();
+  }
+
+  #release(family: FamilyRib): boolean {
+    const holdBack = this.#holdBack!;
+    holdBack.release(family);
+    this.exporter.holdsBack = holdBack.isActive;
+    return holdBack.hasWork;
+  }
+
+  /** Export comes last: what it sees is only what the kernel has. */
+  #applyHeld(family: FamilyRib): void {
+    this.fibFeed!.apply(family, this.#batch);
+    for (const observe of this.observers) observe(family, this.#batch);
+    this.#holdBack!.filter(family, this.#batch);
+    this.exporter.apply(family, this.#batch);
+  }
+
+  /** The kernel side still has to say something that others are to hear of. */
+  get #isWaiting(): boolean {
+    return this.rib.nextHops.isWaiting || this.#holdBack?.isWaiting === true;
+  }
+
   turn(): void {
     const { rib, exporter, fibFeed } = this;
     const startMs = this.#clock.nowMs();
@@ -174,11 +226,15 @@ export class Pipeline {
       if (!exporter.deliver()) break;
       more = false;
       for (const family of rib.families) {
+        if (exporter.holdsBack && !exporter.isDelivering && this.#release(family)) more = true;
         if (family.dirty.size === 0 || exporter.isDelivering) continue;
         rib.drain(family, this.#batch);
-        exporter.apply(family, this.#batch);
-        fibFeed?.apply(family, this.#batch);
-        for (const observe of this.observers) observe(family, this.#batch);
+        if (exporter.holdsBack) this.#applyHeld(family);
+        else {
+          exporter.apply(family, this.#batch);
+          fibFeed?.apply(family, this.#batch);
+          for (const observe of this.observers) observe(family, this.#batch);
+        }
         if (family.dirty.size > 0) more = true;
       }
       if (exporter.resync()) more = true;
@@ -195,8 +251,8 @@ export class Pipeline {
     const wide = exporter.streamSize >= WIDE_MEMBERS;
     this.#notBeforeMs =
       wide && !rib.hasWork && !exporter.isDelivering ? endMs + Math.min(endMs - startMs, MAX_GATHER_MS) : 0;
-    if (rib.hasWork || exporter.isDelivering || exporter.hasWork) this.schedule();
-    else if (this.#whenIdle.length > 0 && (!fibFeed || fibFeed.isIdle) && !rib.nextHops.isWaiting) {
+    if (rib.hasWork || exporter.isDelivering || exporter.hasWork || this.#holdBack?.hasWork) this.schedule();
+    else if (this.#whenIdle.length > 0 && (!fibFeed || fibFeed.isIdle) && !this.#isWaiting) {
       const runs = this.#whenIdle;
       this.#whenIdle = [];
       for (const run of runs) run();

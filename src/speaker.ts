@@ -27,7 +27,8 @@ import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js'
 import type { PeerCommand, Queries, RouteFilter } from './control/queries.js';
 import { FibStatus } from './fib/port.js';
 import type { FibEvents, FibPort, FibRow, KernelState } from './fib/port.js';
-import { hostDuties, masqueradeDto } from './host.js';
+import { ForwardingCheck, hostDuties, masqueradeDto } from './host.js';
+import { LinkWatch } from './link-watch.js';
 import { ListenRanges } from './listen-ranges.js';
 import { localNetworks } from './local-networks.js';
 import { MonitorFeed } from './monitor-feed.js';
@@ -43,6 +44,7 @@ import type { Cancel, Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
 import { deriveRouterId, readNodeAddresses } from './support/node-addresses.js';
 import type { NodeAddress } from './support/node-addresses.js';
+import { procSysctls } from './support/sysctls.js';
 import { packageVersion } from './support/version.js';
 import { warmUp } from './warm-up.js';
 
@@ -90,6 +92,8 @@ export class Speaker implements Queries {
   #nodeAddresses: readonly NodeAddress[] = [];
   #nodeAddressesAtMs = -Infinity;
   readonly #warnings: string[] = [];
+  readonly #forwarding: ForwardingCheck;
+  readonly #linkWatch = new LinkWatch();
 
   constructor(settings: Settings, dependencies: SpeakerDependencies) {
     this.#settings = settings;
@@ -98,6 +102,7 @@ export class Speaker implements Queries {
     this.#residentBytes = dependencies.residentBytes ?? (() => 0);
     this.#loopDelayMs = dependencies.loopDelayMs ?? (() => null);
     this.#ranges = new ListenRanges(this.#clock, this.#log);
+    this.#forwarding = new ForwardingCheck(procSysctls, this.#log);
     this.#startedMs = this.#clock.nowMs();
   }
 
@@ -125,6 +130,7 @@ export class Speaker implements Queries {
       fib: settings.fib.enabled ? this.#fib : undefined,
       multipath: settings.multipath,
       fibBackup: settings.fib.backup,
+      advertiseWhenInstalled: settings.advertise === 'whenInstalled',
       onEndOfRib: () => this.#restart?.peersChanged(),
     });
     this.#views = new SpeakerViews(this.#pipeline, this.#clock);
@@ -195,6 +201,10 @@ export class Speaker implements Queries {
       report.push(`peer ${peer.address}: added`);
     }
     report.push(...(await this.#applyRanges(settings, changes.listenRanges)));
+    if (changed.has('advertise')) {
+      this.#pipeline.advertiseWhenInstalled(settings.advertise === 'whenInstalled');
+      report.push(`advertise: ${settings.advertise ?? 'always'}`);
+    }
     if (changed.has('fib.masquerade')) report.push('masquerading: new pools');
     for (const network of changes.networks.added) report.push(`network ${JSON.stringify(network)}: added`);
     for (const network of changes.networks.removed) report.push(`network ${JSON.stringify(network)}: removed`);
@@ -268,7 +278,7 @@ export class Speaker implements Queries {
       memoryBytes: this.#residentBytes(),
       loopDelayMs: this.#loopDelayMs(),
       masquerade: masqueradeDto(this.#settings, this.#fib),
-      warnings: [...this.#warnings, ...this.#ranges.warnings],
+      warnings: [...this.#warnings, ...this.#ranges.warnings, ...this.#forwarding.warnings()],
     };
   }
 
@@ -490,6 +500,8 @@ export class Speaker implements Queries {
     );
     this.#fib = fib;
     this.#kernel = await fib.start();
+    this.#forwarding.start(settings, this.#kernel);
+    this.#linkWatch.changed(this.#kernel, []);
     this.#adopted = fib.counts().installed > 0;
   }
 
@@ -498,7 +510,9 @@ export class Speaker implements Queries {
       kernelChanged: (state) => {
         this.#kernel = state;
         this.#nodeAddressesAtMs = -Infinity;
-        if (this.#pipeline) this.#followNetworks();
+        if (!this.#pipeline) return;
+        this.#linkWatch.changed(state, this.#peers.values());
+        this.#followNetworks();
       },
       nextHopsChanged: (changes) => {
         for (const { id, resolvable, metric, detail } of changes) {
@@ -506,7 +520,7 @@ export class Speaker implements Queries {
         }
         this.#pipeline.schedule();
       },
-      statusChanged: (family, pairs, count) => this.#pipeline.fibFeed?.statusChanged(family, pairs, count),
+      statusChanged: (family, pairs, count) => this.#pipeline.kernelStatusChanged(family, pairs, count),
       room: () => this.#pipeline.schedule(),
       fatal: (error) => this.#warn('kernel side', error),
     };

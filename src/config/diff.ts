@@ -130,7 +130,7 @@ function diffGlobal(before: Settings, after: Settings): { key: string; effect: R
   const compare = (path: string, keys: Keys, name: string, a: unknown, b: unknown): void => {
     if (!same(a, b)) out.push({ key: path, effect: keys[name]!.reload });
   };
-  for (const name of ['asn', 'routerId', 'clusterId', 'clientToClientReflection', 'port'] as const)
+  for (const name of ['asn', 'routerId', 'clusterId', 'clientToClientReflection', 'port', 'advertise'] as const)
     compare(name, ROOT_KEYS, name, before[name], after[name]);
   compare('encapsulation', ROOT_KEYS, 'encapsulation', before.encapsulation, after.encapsulation);
   for (const section of ['multipath', 'fib', 'control', 'log'] as const) {

@@ -50,11 +50,13 @@ export function resolveSettings(raw: RawConfig): Settings {
       ibgp: raw.multipath?.ibgp ?? DEFAULTS.multipath.ibgp,
       asPath: raw.multipath?.asPath ?? DEFAULTS.multipath.asPath,
     },
+    advertise: raw.advertise,
     fib: {
       enabled: fib.enabled ?? DEFAULTS.fib.enabled,
       table: fib.table ?? DEFAULTS.fib.table,
       protocol: fib.protocol ?? DEFAULTS.fib.protocol,
       metric: fib.metric ?? DEFAULTS.fib.metric,
+      setSysctls: fib.setSysctls,
       masquerade: fib.masquerade && { pools: (fib.masquerade.pools ?? []).map(normalPrefix) },
       backup: fib.backup ?? DEFAULTS.fib.backup,
     },

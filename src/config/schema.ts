@@ -321,6 +321,12 @@ export const ROOT_KEYS = {
     '{ebgp: 1, ibgp: 1, asPath: length}',
     'Several paths of one prefix in the kernel (ECMP), weighted by link bandwidth communities where every path has one. Which paths may share is told in [decision.md](decision.md).',
   ),
+  advertise: key(
+    oneOf('always', 'whenInstalled'),
+    'live',
+    'always',
+    'When routes learnt from peers go to other peers. `whenInstalled`: once they are in the kernel, and no longer than they are (docs/host.md); needs `fib.enabled`.',
+  ),
   fib: key(
     map({
       enabled: key(boolean, 'restart', 'true', 'Install routes into the kernel.'),
@@ -332,6 +338,12 @@ export const ROOT_KEYS = {
         'Marks our routes in the kernel (`ip route` shows 186 as `bgp`). Routes of another protocol are never touched.',
       ),
       metric: key(integer(1, 4294967295), 'restart', '20', 'Metric of our routes.'),
+      setSysctls: key(
+        boolean,
+        'restart',
+        'false',
+        'Set the kernel settings that forwarding depends on (docs/host.md) where they are not right; otherwise they are only warned of.',
+      ),
       masquerade: key(
         map({
           pools: key(

@@ -23,6 +23,8 @@ export function checkSense(raw: RawConfig, report: Report): void {
   checkNotYet(raw, report);
   checkMasquerade(raw, report);
   checkEncapsulation(raw, report);
+  if (raw.advertise === 'whenInstalled' && raw.fib?.enabled === false)
+    report(['advertise'], 'whenInstalled needs fib.enabled: true');
   if (raw.fib?.table === 255)
     report(['fib', 'table'], "must not be 255: that is the kernel's own table of local addresses");
 }

@@ -19,6 +19,8 @@ export interface Settings {
   readonly peers: readonly PeerSettings[];
   readonly listenRanges: readonly ListenRangeSettings[];
   readonly multipath: MultipathSettings;
+  /** `whenInstalled`: a route goes to peers once the kernel has it. Default `always`. */
+  readonly advertise?: 'always' | 'whenInstalled' | undefined;
   readonly fib: FibSettings;
   /** undefined = never. */
   readonly encapsulation: EncapsulationSettings | undefined;
@@ -109,6 +111,8 @@ export interface FibSettings {
   readonly table: number;
   readonly protocol: number;
   readonly metric: number;
+  /** Kernel settings that forwarding depends on are set, not only checked. */
+  readonly setSysctls?: boolean | undefined;
   /** What comes from the pools and goes elsewhere leaves with the node's own address; undefined = not. */
   readonly masquerade?: { readonly pools: readonly string[] } | undefined;
   /** Next hops to fall back to are worked out beforehand (BGP PIC). */

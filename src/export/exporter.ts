@@ -8,6 +8,7 @@
  */
 import { endOfRib } from 'bgp-parse';
 import { BATCH_PREFIXES, ChangeBatch } from '../rib/change-batch.js';
+import { PrefixFlag } from '../rib/columns/prefix-table.js';
 import type { Identity } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { Rib } from '../rib/rib.js';
@@ -36,6 +37,9 @@ export class Exporter {
 
   /** RFC 4724 §4.1: within our own restart End-of-RIB waits for that of the peers. */
   holdEndOfRib = false;
+
+  /** Prefixes may be held until the kernel has them (`hold-back.ts`). */
+  holdsBack = false;
 
   readonly #rib: Rib;
   readonly #groups = new Map<string, UpdateGroup>();
@@ -248,21 +252,34 @@ export class Exporter {
     for (let source = 0; source < Math.min(bestBySource.length, kind.length); source++) {
       if (source !== peerId && group.acceptsKind[kind[source]!] === 1) count += bestBySource[source]!;
     }
+    if (this.holdsBack) count -= this.#countHeld(group, peerId);
     return Math.max(0, count - member.pending);
+  }
+
+  #countHeld(group: UpdateGroup, peerId: number): number {
+    const { bestAttribute, bestPeer, flags, end } = group.rib.prefixes;
+    const { kind } = this.#rib.peers;
+    let count = 0;
+    for (let id = 1; id < end; id++) {
+      if ((flags[id]! & PrefixFlag.held) === 0 || bestAttribute[id] === 0 || bestPeer[id] === peerId) continue;
+      if (group.acceptsKind[kind[bestPeer[id]!]!] === 1) count++;
+    }
+    return count;
   }
 
   /** With a filter the table has to be walked, once per group and version of the Loc-RIB. */
   #countFiltered(group: UpdateGroup, filter: ExportFilter, member: Member): number {
     const { rib } = group;
     if (group.counted?.version !== rib.version) {
-      const { bestAttribute, bestPeer, end } = rib.prefixes;
+      const { bestAttribute, bestPeer, flags: prefixFlags, end } = rib.prefixes;
       const { flags } = this.#rib.attributes;
       const { kind } = this.#rib.peers;
       const bySource = new Uint32Array(kind.length);
       for (let id = 1; id < end; id++) {
         const attribute = bestAttribute[id]!;
         const source = bestPeer[id]!;
-        if (attribute === 0 || !group.exports(flags[attribute]!, kind[source]!)) continue;
+        if (attribute === 0 || (prefixFlags[id]! & PrefixFlag.held) !== 0) continue;
+        if (!group.exports(flags[attribute]!, kind[source]!)) continue;
         if (filter.judge(rib, id, attribute, source) !== 0) bySource[source] = bySource[source]! + 1;
       }
       group.counted = { version: rib.version, bySource };
@@ -389,6 +406,7 @@ export class Exporter {
       if (
         attribute !== 0 &&
         source !== member.peerId &&
+        (prefixes.flags[id]! & PrefixFlag.held) === 0 &&
         group.exports(flags[attribute]!, kind[source]!) &&
         (filter === undefined || filter.judge(rib, id, attribute, source) !== Verdict.rejected)
       ) {
@@ -520,7 +538,7 @@ export class Exporter {
     const { prefixes } = group.rib;
     const attribute = prefixes.bestAttribute[id]!;
     const source = prefixes.bestPeer[id]!;
-    if (attribute === 0 || source === peerId) return false;
+    if (attribute === 0 || source === peerId || (prefixes.flags[id]! & PrefixFlag.held) !== 0) return false;
     if (!group.exports(this.#rib.attributes.flags[attribute]!, this.#rib.peers.kind[source]!)) return false;
     return group.filter === undefined || group.filter.judge(group.rib, id, attribute, source) !== Verdict.rejected;
   }

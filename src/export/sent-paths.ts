@@ -8,6 +8,7 @@
  *
  * Cost: 14 octets per path told, 4 per prefix, per group.
  */
+import { PrefixFlag } from '../rib/columns/prefix-table.js';
 import { grow, grownCapacity } from '../rib/columns/grow.js';
 import type { Decision } from '../rib/decision.js';
 import type { FamilyRib } from '../rib/family-rib.js';
@@ -63,7 +64,8 @@ export class SentPaths {
     const { paths, prefixes } = rib;
     const policy = filter.filter;
     let changed = false;
-    const count = this.#rank(rib, decision, prefixes.firstPath[prefixId]!, limit);
+    const isHeld = (prefixes.flags[prefixId]! & PrefixFlag.held) !== 0;
+    const count = isHeld ? 0 : this.#rank(rib, decision, prefixes.firstPath[prefixId]!, limit);
     for (let i = 0; i < count; i++) {
       const path = this.#ranked[i]!;
       const attribute = paths.attribute[path]!;

@@ -180,6 +180,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     else if (state === 'Active' || state === 'Connect') this.#primary.feed({ type: 'ConnectRetryTimerExpires' });
   }
 
+  /** The way to the peer is gone, and nothing can be said to it: as if TCP had noticed (RFC 4271 §8.1.4). */
+  connectionLost(text: string): void {
+    this.#active?.feed({ type: 'TcpConnectionFails' }, text);
+  }
+
   /** Held down, the session stays Idle after its end and refuses connections; false starts it again. */
   holdDown(held: boolean): void {
     const released = this.#heldDown && !held;

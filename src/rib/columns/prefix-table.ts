@@ -18,6 +18,8 @@ export const PrefixFlag = {
   fibDirty: 2,
   /** The kernel side knows this prefix (pending, installed or failed): the id may not be reused. */
   inFib: 4,
+  /** Told to nobody until the kernel has it (`export/hold-back.ts`). */
+  held: 128,
 } as const;
 
 const INITIAL_CAPACITY = 1024;
