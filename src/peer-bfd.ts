@@ -24,7 +24,7 @@ export interface PeerBfdHost {
   external(): boolean;
   /** The way to the peer has failed. `independent`: the peer's BFD outlives its control plane (C bit). */
   failed(why: string, independent: boolean): void;
-  /** The way to the peer works (again), or nobody watches it any more. */
+  /** The way to the peer works (again). */
   recovered(): void;
 }
 
@@ -126,7 +126,6 @@ export class PeerBfd {
     this.#target = undefined;
     this.#upSinceMs = undefined;
     handle.close();
-    this.#host.recovered();
   }
 
   #changed(change: BfdChange): void {

@@ -52,8 +52,6 @@ export interface PeerHost {
   ownNextHop(address: Uint8Array): void;
   /** The session has come up or gone down: observers want to know. */
   peerChanged(peer: Peer): void;
-  /** BFD has found that nothing gets to the peer any more, or that it does again: for the kernel side, before the RIB. */
-  reachable(peer: Peer, reachable: boolean): void;
 }
 
 export class Peer implements SessionListener {
@@ -116,7 +114,6 @@ export class Peer implements SessionListener {
       external: () => this.external,
       failed: (why, independent) => this.#bfdFailed(why, independent),
       recovered: () => {
-        host.reachable(this, true);
         if (!this.negotiated) this.session.retryNow();
       },
     });
@@ -322,13 +319,13 @@ export class Peer implements SessionListener {
    * fails first, nothing says that the peer restarts. When the session has gone first, and routes are kept for a peer that
    * restarts (RFC 4724), its BFD may just have gone with its control plane; only where the two are independent (C bit)
    * does it mean that nothing is forwarded any more.
+   *
+   * Both go the way of any session that ends: the RIB gives up the paths in one step and tells the kernel side.
    */
   #bfdFailed(why: string, independent: boolean): void {
     if (this.negotiated) {
-      this.#host.reachable(this, false);
       this.session.cease(new BgpError(`BFD Down: ${why}`, NotificationCode.cease, CeaseSubcode.bfdDown));
     } else if (this.keepsStalePaths && independent) {
-      this.#host.reachable(this, false);
       this.#sweepStaleAfter(0);
     }
   }

@@ -374,7 +374,6 @@ export class Speaker implements Queries {
         this.#monitor.peerChanged(peer);
         this.#restart?.peersChanged();
       },
-      reachable: () => undefined,
     };
   }
 

@@ -6,7 +6,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import t from 'tap';
 import { createBfdControl, encodeBfdControl } from 'bgp-parse';
-import { startPair, until } from './fixtures/speakers.js';
+import { loopback, startPair, until } from './fixtures/speakers.js';
 
 const FAST = { minTxMs: 50, minRxMs: 50, multiplier: 3 };
 
@@ -32,7 +32,7 @@ t.test('both Up, changed live, switched off and on: the session does not notice'
 
   // RFC 5882 §3.2: AdminDown is no failure.
   await ends.apply('b', {});
-  await until(() => ofA().bfd?.state === 'Down', 'the end of BFD');
+  await until(() => ofA().bfd!.lastDown !== null, 'the end of BFD');
   t.equal(ofB().bfd, null);
   t.match(ofA().bfd, { remoteState: 'AdminDown', lastDown: 'administratively down at the peer', flaps: 1 });
   await ends.apply('b', { bfd: FAST });
@@ -59,11 +59,8 @@ t.test('a peer without BFD loses nothing', async (t) => {
 
 t.test('a peer whose BFD dies loses its session at once, with Cease/BFD Down', async (t) => {
   // B has no BFD of its own: the test speaks it, and stops.
-  const { ofA, ofB, a, addressA, addressB } = await startPair(t, [5, 6], { bfd: FAST, gracefulRestart: true }, {});
-  await until(
-    () => [...(a.routes({ match: '203.0.113.0/24' }) ?? [])].length >= 0 && ofA().state === 'Established',
-    'it',
-  );
+  const { ofA, ofB, addressA, addressB } = await startPair(t, [5, 6], { bfd: FAST, gracefulRestart: true }, {});
+  await until(() => ofA().state === 'Established', 'the session');
   const socket = createSocket('udp4');
   const port = createSocket('udp4');
   t.teardown(() => socket.close());
@@ -91,7 +88,7 @@ t.test('a peer whose BFD dies loses its session at once, with Cease/BFD Down', a
   say();
   await until(() => ofA().bfd?.state === 'Up', 'BFD Up');
   port.removeAllListeners('message');
-  await until(() => ofA().bfd?.state === 'Down', 'detection');
+  await until(() => ofA().bfd!.lastDown !== null, 'detection');
   await until(() => ofB().state !== 'Established' || ofB().sessionsEstablished > 1, 'the end of the session');
   t.match(ofB().lastError, /Cease\/BFD Down/);
   t.match(ofA().bfd, {
@@ -117,8 +114,7 @@ t.test('multihop, by configuration', async (t) => {
 });
 
 t.test('a port that somebody else has is named', async (t) => {
-  const { addressA } = { addressA: (await import('./fixtures/speakers.js')).loopback(9) };
-  const squatter = createSocket('udp4').bind(3784, addressA);
+  const squatter = createSocket('udp4').bind(3784, loopback(9));
   await once(squatter, 'listening');
   const { ofA, ofB } = await startPair(t, [9, 10], { bfd: FAST }, { bfd: FAST });
   await until(() => ofA().bfd?.error !== null, 'the error');
@@ -126,5 +122,5 @@ t.test('a port that somebody else has is named', async (t) => {
   await until(() => ofA().state === 'Established', 'BGP all the same');
   squatter.close();
   await until(() => ofB().bfd?.state === 'Up', 'BFD, as soon as it can');
-  t.equal(ofA().bfd!.error, null);
+  await until(() => ofA().bfd!.error === null, 'the error is taken back');
 });
