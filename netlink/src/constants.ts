@@ -27,6 +27,9 @@ export const NLM_F_APPEND = 0x800;
 
 export const NLMSGERR_ATTR_MSG = 1;
 
+/** In the type of an attribute: newer parts of the kernel insist on it. */
+export const NLA_F_NESTED = 0x8000;
+
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
@@ -139,9 +142,16 @@ export const NTF_SELF = 0x02;
 
 export const NHA_ID = 1;
 export const NHA_GROUP = 2;
+export const NHA_GROUP_TYPE = 3;
 export const NHA_BLACKHOLE = 4;
 export const NHA_OIF = 5;
 export const NHA_GATEWAY = 6;
+export const NHA_RES_GROUP = 12;
+export const NHA_RES_GROUP_BUCKETS = 1;
+export const NHA_RES_GROUP_IDLE_TIMER = 2;
+export const NHA_RES_GROUP_UNBALANCED_TIMER = 3;
+export const NEXTHOP_GRP_TYPE_MPATH = 0;
+export const NEXTHOP_GRP_TYPE_RES = 1;
 
 export const FRA_DST = 1;
 export const FRA_SRC = 2;

@@ -92,6 +92,12 @@ export class MessageWriter {
     this.u32(value);
   }
 
+  attributeU16(type: number, value: number): void {
+    this.#attributeHeader(type, 2);
+    this.u16(value);
+    this.#align();
+  }
+
   /** A string with its terminating zero. */
   attributeText(type: number, text: string): void {
     this.attribute(type, new TextEncoder().encode(`${text}\0`));

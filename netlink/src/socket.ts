@@ -95,6 +95,11 @@ export class NetlinkSocket {
     libc.close(this.fd);
   }
 
+  /** Listens to another multicast group; throws `SystemError` when the kernel has no such group. */
+  join(group: number): void {
+    libc.setIntegerOption(this.fd, C.SOL_NETLINK, C.NETLINK_ADD_MEMBERSHIP, group);
+  }
+
   /** Sequence numbers of the messages of a batch count up from here; call it once per message. */
   nextSequence(): number {
     this.#sequence = (this.#sequence + 1) >>> 0 || 1;

@@ -59,6 +59,7 @@ export function resolveSettings(raw: RawConfig): Settings {
       setSysctls: fib.setSysctls,
       masquerade: fib.masquerade && { pools: (fib.masquerade.pools ?? []).map(normalPrefix) },
       backup: fib.backup ?? DEFAULTS.fib.backup,
+      nexthopObjects: fib.nexthopObjects ?? DEFAULTS.fib.nexthopObjects,
     },
     encapsulation: resolveEncapsulation(raw.encapsulation),
     control: { socket: control.socket ?? DEFAULTS.socket, http: control.http },

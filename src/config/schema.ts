@@ -43,7 +43,7 @@ export const DEFAULTS = {
   maxPeers: 10_000,
   bfd: { minTxMs: 300, minRxMs: 300, multiplier: 3 },
   multipath: { ebgp: 1, ibgp: 1, asPath: 'length' },
-  fib: { enabled: true, table: 254, protocol: 186, metric: 20, backup: true },
+  fib: { enabled: true, table: 254, protocol: 186, metric: 20, nexthopObjects: 'auto', backup: true },
   encapsulation: {
     mode: 'vxlan',
     when: 'crossSubnet',
@@ -362,6 +362,12 @@ export const ROOT_KEYS = {
         'live',
         'true',
         'Work out for each prefix with several paths where it goes when its next hops are lost, and give it to the kernel side beforehand (BGP PIC): then a lost next hop is a handful of changes, however many prefixes use it.',
+      ),
+      nexthopObjects: key(
+        oneOf('auto', 'never'),
+        'restart',
+        'auto',
+        'Let routes point at nexthop objects where the kernel has them (`docs/kernel.md`); `never` = classic next hops.',
       ),
     }),
     'restart',

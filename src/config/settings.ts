@@ -113,6 +113,7 @@ export interface FibSettings {
   readonly metric: number;
   /** Kernel settings that forwarding depends on are set, not only checked. */
   readonly setSysctls?: boolean | undefined;
+  readonly nexthopObjects: 'auto' | 'never';
   /** What comes from the pools and goes elsewhere leaves with the node's own address; undefined = not. */
   readonly masquerade?: { readonly pools: readonly string[] } | undefined;
   /** Next hops to fall back to are worked out beforehand (BGP PIC). */

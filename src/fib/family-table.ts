@@ -4,6 +4,7 @@
 // HOT: guarded by the scenarios S7 and S7M.
 import type { Family } from 'bgp-parse';
 import { ForeignRoutes } from './foreign-routes.js';
+import { OBJECT_CODE } from './gateways.js';
 import type { RouteMessage } from './kernel.js';
 import type { ForeignMatch } from './next-hop-resolver.js';
 import { PrefixTable, RowFlag, grown } from './prefix-table.js';
@@ -13,6 +14,13 @@ const RTN_BLACKHOLE = 6;
 const RTN_PROHIBIT = 8;
 /** Below this the order does not matter to the kernel. */
 const SHUFFLE_FROM = 1024;
+/** Fewer routes are removed one by one. */
+const LEAVING_FROM = 256;
+
+/** Routes by object index. */
+export interface ObjectUsers {
+  readonly users: Int32Array;
+}
 
 export class FamilyTable {
   readonly family: Family;
@@ -29,14 +37,50 @@ export class FamilyTable {
   #work = new Uint32Array(0);
   #workLeft = 0;
   #random = 0x2545f491;
+  readonly #objects: ObjectUsers;
+  /** Rows marked since `countLeaving` last looked. */
+  #marked = 0;
 
-  constructor(family: Family) {
+  constructor(family: Family, objects: ObjectUsers) {
     this.family = family;
+    this.#objects = objects;
     const words = family === 'ipv4-unicast' ? 1 : 4;
     this.addressFamily = words === 1 ? 2 : 10;
     this.rows = new PrefixTable(words);
     this.key = new Uint32Array(words);
     this.#foreignLengths = new Uint32Array(words * 32 + 1);
+  }
+
+  /** Notes where our route in the kernel leads; 0 = it is not there. */
+  setInstalled(row: number, code: number): void {
+    const { installed } = this.rows;
+    const before = installed[row]!;
+    if (before === code) return;
+    const { users } = this.#objects;
+    if (before >= OBJECT_CODE) users[before - OBJECT_CODE]!--;
+    if (code >= OBJECT_CODE) users[code - OBJECT_CODE]!++;
+    installed[row] = code;
+  }
+
+  /**
+   * Adds up, by object index, the routes that wait to be removed and that nobody wants any more. Only when enough has
+   * been marked since the last time; false = not yet.
+   */
+  countLeaving(leaving: Int32Array): boolean {
+    if (this.#marked < LEAVING_FROM || this.#marked * 4 < this.pending) return false;
+    this.#marked = 0;
+    const { nextHop, installed, flags } = this.rows;
+    const count = (list: Uint32Array, length: number) => {
+      for (let i = 0; i < length; i++) {
+        const row = list[i]!;
+        const code = installed[row]!;
+        if (code >= OBJECT_CODE && nextHop[row] === 0 && !(flags[row]! & RowFlag.adopted))
+          leaving[code - OBJECT_CODE]!++;
+      }
+    };
+    count(this.#dirty, this.#dirtyCount);
+    count(this.#work, this.#workLeft);
+    return true;
   }
 
   /** Rows waiting to be looked at. */
@@ -55,6 +99,7 @@ export class FamilyTable {
     flags[row]! |= RowFlag.dirty;
     if (this.#dirtyCount === this.#dirty.length) this.#dirty = grown(this.#dirty, this.#dirtyCount * 2);
     this.#dirty[this.#dirtyCount++] = row;
+    this.#marked++;
   }
 
   /**

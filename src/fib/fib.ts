@@ -57,13 +57,14 @@ export class Fib implements FibPort {
       table,
       protocol,
       metric,
+      nexthopObjects,
       enabled,
       watchOnly = !enabled,
       receiveBuffer,
       duties = NO_DUTIES,
     } = this.#settings;
     const workerData: WorkerStart = {
-      settings: { table, protocol, metric, watchOnly },
+      settings: { table, protocol, metric, watchOnly, nexthopObjects },
       encapsulation: watchOnly ? undefined : this.#settings.encapsulation,
       port: port2,
       wakeFd: this.#wakeFd,

@@ -1,15 +1,22 @@
 /**
- * Where a route leads, interned: gateway address, interface, onlink. Routes hold the id, so comparing what is wanted
- * with what the kernel has is comparing two numbers. (The seam for nexthop objects: one object per id.)
+ * Where a route leads, interned: gateway address, interface, onlink, or several such with weights. Routes hold the id,
+ * so comparing what is wanted with what the kernel has is comparing two numbers.
+ *
+ *   0 not there   1 something we never install   2 blackhole   3.. gateways and lists of them
+ *   from `OBJECT_CODE` on: a nexthop object (`nexthop-objects.ts`), in columns that hold either
  */
+import type { RouteHop } from 'netlink';
 import type { RouteMessage } from './kernel.js';
 
 /** Not in the kernel. */
 export const NO_GATEWAY = 0;
-/** Something that we never install ourselves: several hops, or a nexthop object. */
+/** Something that we never install ourselves. */
 export const OTHER_GATEWAY = 1;
 /** Nowhere on purpose: RTN_BLACKHOLE. */
 export const BLACKHOLE_GATEWAY = 2;
+
+/** Codes from here on name a nexthop object by its index. */
+export const OBJECT_CODE = 0x80000000;
 
 const RTNH_F_DEAD = 1;
 const RTNH_F_ONLINK = 4;
@@ -24,7 +31,16 @@ export interface Gateway {
   readonly onlink: boolean;
 }
 
+/** One of the gateways of a route, and its share of the traffic, 1..256. */
+export interface Hop {
+  readonly gateway: number;
+  readonly weight: number;
+}
+
 export class Gateways {
+  /** Where the nexthop objects of others lead, which routes name only by id when `nexthop_compat_mode` is 0. */
+  foreignNexthop: (id: number) => number = () => OTHER_GATEWAY;
+  readonly #lists = new Map<number, readonly Hop[]>();
   readonly #entries: (Gateway | undefined)[] = new Array<undefined>(FIRST_ID).fill(undefined);
   readonly #ids = new Map<string, number>();
   readonly #free: number[] = [];
@@ -51,27 +67,57 @@ export class Gateways {
     return id;
   }
 
+  /** Several hops; one is itself. The order does not matter. */
+  internHops(hops: readonly Hop[]): number {
+    if (hops.length === 0) return NO_GATEWAY;
+    if (hops.length === 1) return hops[0]!.gateway;
+    const sorted = [...hops].sort((a, b) => a.gateway - b.gateway || a.weight - b.weight);
+    const key = sorted.map(({ gateway, weight }) => `${gateway}*${weight}`).join();
+    let id = this.#ids.get(key);
+    if (id === undefined) {
+      id = this.#free.pop() ?? this.#entries.push(undefined) - 1;
+      this.#lists.set(id, sorted);
+      this.#ids.set(key, id);
+    }
+    return id;
+  }
+
   /** Of a route that the kernel told; with several hops the first one alive stands for all when `foreign`. */
   ofRoute(route: RouteMessage, foreign: boolean): number {
     if (route.hops.length === 0) {
-      if (route.nexthopId && !(foreign && route.interfaceIndex)) return OTHER_GATEWAY;
-      const { gatewayFamily, gateway, interfaceIndex, flags } = route;
+      const { gatewayFamily, gateway, interfaceIndex, flags, nexthopId } = route;
+      if (nexthopId && !foreign) return OTHER_GATEWAY;
+      if (nexthopId && !interfaceIndex) return this.foreignNexthop(nexthopId);
       return this.intern(gatewayFamily, gateway, interfaceIndex, (flags & RTNH_F_ONLINK) !== 0);
     }
-    if (!foreign) return OTHER_GATEWAY;
-    const hop = route.hops.find((each) => !(each.flags & RTNH_F_DEAD)) ?? route.hops[0]!;
+    if (!foreign) {
+      if (route.nexthopId) return OTHER_GATEWAY;
+      return this.internHops(route.hops.map((hop) => ({ gateway: this.#ofHop(hop), weight: hop.weight })));
+    }
+    return this.#ofHop(route.hops.find((each) => !(each.flags & RTNH_F_DEAD)) ?? route.hops[0]!);
+  }
+
+  #ofHop(hop: RouteHop): number {
     return this.intern(hop.gatewayFamily, hop.gateway, hop.interfaceIndex, (hop.flags & RTNH_F_ONLINK) !== 0);
   }
 
-  /** Undefined for the reserved ids. */
+  /** The hops of an id; empty for the reserved ones. */
+  hopsOf(id: number): readonly Hop[] {
+    return this.#lists.get(id) ?? (this.#entries[id] ? [{ gateway: id, weight: 1 }] : []);
+  }
+
+  /** Undefined for the reserved ids and for lists. */
   get(id: number): Gateway | undefined {
     return this.#entries[id];
   }
 
   /** Forgets what is in no use: containers come and go, and interface indexes are never used again. */
-  sweep(used: ReadonlySet<number>): void {
+  sweep(inUse: ReadonlySet<number>): void {
+    const used = new Set(inUse);
+    for (const id of inUse) for (const { gateway } of this.#lists.get(id) ?? []) used.add(gateway);
     for (const [key, id] of this.#ids) {
       if (used.has(id)) continue;
+      this.#lists.delete(id);
       this.#ids.delete(key);
       this.#entries[id] = undefined;
       this.#free.push(id);

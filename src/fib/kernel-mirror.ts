@@ -7,9 +7,11 @@
  */
 // HOT: one call per route that the kernel tells of.
 import { FamilyTable } from './family-table.js';
-import { BLACKHOLE_GATEWAY, Gateways, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
-import type { AddressMessage, Kernel, KernelListener, LinkMessage, RouteMessage } from './kernel.js';
+import { ForeignNexthops } from './foreign-nexthops.js';
+import { BLACKHOLE_GATEWAY, type Gateways, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
+import type { AddressMessage, Kernel, KernelListener, LinkMessage, NexthopMessage, RouteMessage } from './kernel.js';
 import { NetworkState } from './network-state.js';
+import type { NexthopObjects } from './nexthop-objects.js';
 import { RowFlag } from './prefix-table.js';
 import { Reason } from './reconcile.js';
 import { Resync } from './resync.js';
@@ -32,36 +34,64 @@ export interface RouteOwnership {
 
 export class KernelMirror implements KernelListener {
   /** IPv4, IPv6. */
-  readonly tables: readonly [FamilyTable, FamilyTable] = [
-    new FamilyTable('ipv4-unicast'),
-    new FamilyTable('ipv6-unicast'),
-  ];
-  readonly gateways = new Gateways();
+  readonly tables: readonly [FamilyTable, FamilyTable];
+  readonly gateways: Gateways;
   readonly network = new NetworkState();
   readonly resync = new Resync();
   /** Links or addresses are not as last looked at; the reader clears it. */
   networkChanged = false;
   /** Next hops may lead elsewhere; the reader clears it. */
   resolveDue = false;
+  /** Our nexthop objects may have gone or be changed: `readNexthops`. */
+  nexthopsDue = false;
   /** Between a whole reading and the moment the stream has been caught up with: changes may be told twice. */
   replaying = false;
   readonly #settings: RouteOwnership;
   readonly #kernel: Kernel;
   readonly #nowMs: () => number;
+  readonly #objects: NexthopObjects;
+  readonly #others: ForeignNexthops;
+  /** Our nexthop objects as far as the reading under way has told. */
+  #found: Map<number, NexthopMessage> | undefined;
   #adopting = false;
 
-  constructor(settings: RouteOwnership, kernel: Kernel, nowMs: () => number) {
+  constructor(
+    settings: RouteOwnership,
+    kernel: Kernel,
+    gateways: Gateways,
+    objects: NexthopObjects,
+    nowMs: () => number,
+  ) {
     this.#settings = settings;
     this.#kernel = kernel;
+    this.gateways = gateways;
+    this.#objects = objects;
+    this.#others = new ForeignNexthops(gateways);
     this.#nowMs = nowMs;
+    this.tables = [new FamilyTable('ipv4-unicast', objects), new FamilyTable('ipv6-unicast', objects)];
   }
 
   /** Reads everything for the first time; routes of ours are marked as adopted. */
   read(): void {
     this.#adopting = true;
     this.#kernel.readNetwork(this);
+    this.readNexthops();
     this.#readRoutes();
     this.#adopting = false;
+  }
+
+  /** Reads nexthop objects and puts ours right; how many had been changed. */
+  readNexthops(): number {
+    this.nexthopsDue = false;
+    this.#found = new Map();
+    const complete = this.#kernel.readNexthops(this);
+    const found = this.#found;
+    this.#found = undefined;
+    if (!complete) {
+      this.nexthopsDue = true;
+      return 0;
+    }
+    return this.#objects.reconcile(found);
   }
 
   /** Hears what has changed, a bounded number of changes. */
@@ -77,7 +107,7 @@ export class KernelMirror implements KernelListener {
   link(message: LinkMessage, deleted: boolean): void {
     const change = this.network.setLink(message, deleted);
     if (change === 'same') return;
-    this.networkChanged = this.resolveDue = true;
+    this.networkChanged = this.resolveDue = this.nexthopsDue = true;
     // IPv4 routes go silently with their interface, some time after the link message.
     if (change === 'down' && !this.#adopting) this.resync.requestTwice(this.#nowMs());
   }
@@ -89,8 +119,19 @@ export class KernelMirror implements KernelListener {
     if (deleted && message.family === AF_INET) this.resync.requestTwice(this.#nowMs());
   }
 
+  nexthop(nexthop: NexthopMessage, deleted: boolean): void {
+    if (this.#objects.isOurs(nexthop)) {
+      if (this.#found) this.#found.set(nexthop.id, nexthop);
+      else this.nexthopsDue = true;
+    } else if (this.#others.set(nexthop, deleted)) {
+      // Routes through it lead elsewhere, or are gone, without a word.
+      this.resync.request(this.#nowMs());
+    }
+  }
+
   route(route: RouteMessage, deleted: boolean, replaced: boolean): void {
     const settings = this.#settings;
+    if (route.nexthopId !== 0 && !this.#isOurs(route)) this.#objects.usedByOthers(route.nexthopId);
     if (route.table !== settings.table && route.table !== RT_TABLE_MAIN) return;
     const table = this.tables[route.family === AF_INET ? 0 : 1];
     if (this.#isOurs(route)) this.#ownRoute(table, route, deleted);
@@ -127,13 +168,14 @@ export class KernelMirror implements KernelListener {
     if (this.#adopting) {
       rows.flags[row]! |= RowFlag.adopted;
     } else if (rows.nextHop[row] !== 0) rows.flags[row]! |= RowFlag.repair;
-    rows.installed[row] = gateway;
+    table.setInstalled(row, gateway);
     table.markDirty(row);
   }
 
   /** Where our route leads. */
   #leadOf(route: RouteMessage): number {
     if (route.tos !== 0) return OTHER_GATEWAY;
+    if (route.nexthopId !== 0) return this.#objects.codeOfId(route.nexthopId);
     if (route.type === RTN_UNICAST) return this.gateways.ofRoute(route, false);
     return route.type === RTN_BLACKHOLE ? BLACKHOLE_GATEWAY : OTHER_GATEWAY;
   }
@@ -141,7 +183,7 @@ export class KernelMirror implements KernelListener {
   /** Our route is gone without us. */
   lost(table: FamilyTable, row: number): void {
     const { rows } = table;
-    rows.installed[row] = NO_GATEWAY;
+    table.setInstalled(row, NO_GATEWAY);
     if (rows.nextHop[row] !== 0) rows.flags[row]! |= RowFlag.repair;
     rows.flags[row]! &= ~RowFlag.adopted;
     table.markDirty(row);
@@ -189,16 +231,19 @@ export class KernelMirror implements KernelListener {
   }
 
   /** Reads everything again. */
-  reread(nextHopGateways: Iterable<{ readonly gateway: number }>): void {
+  reread(gatewaysInUse: () => Iterable<number>): void {
     const began = this.#nowMs();
     this.#kernel.discard();
     this.network.clear();
     this.#kernel.readNetwork(this);
+    this.#others.clear();
+    this.#objects.forgetOthers();
+    this.readNexthops();
     const complete = this.#readRoutes();
     this.networkChanged = this.resolveDue = true;
     this.resync.done(began, this.#nowMs());
     if (!complete) this.resync.request(this.#nowMs());
-    this.#sweepGateways(nextHopGateways);
+    this.#sweepGateways(gatewaysInUse);
     // Before anything is written: what was told during the reading is older than what it found.
     for (let i = 0; i < MAX_CATCH_UP && this.hear() === 'messages'; i++);
   }
@@ -229,9 +274,9 @@ export class KernelMirror implements KernelListener {
     return complete;
   }
 
-  #sweepGateways(nextHops: Iterable<{ readonly gateway: number }>): void {
+  #sweepGateways(inUse: () => Iterable<number>): void {
     if (this.gateways.size < SWEEP_GATEWAYS_FROM) return;
-    const used = new Set<number>();
+    const used = new Set(inUse());
     for (const { rows, foreign } of this.tables) {
       for (let row = 0; row < rows.rowLimit; row++) {
         if (rows.isFree(row)) continue;
@@ -239,7 +284,6 @@ export class KernelMirror implements KernelListener {
         for (let at = rows.foreign[row]!; at >= 0; at = foreign.next[at]!) used.add(foreign.gateway[at]!);
       }
     }
-    for (const nextHop of nextHops) used.add(nextHop.gateway);
     this.gateways.sweep(used);
   }
 }

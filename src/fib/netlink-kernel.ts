@@ -3,7 +3,14 @@
  * of our own changes must not overrun it).
  */
 import * as nl from 'netlink';
-import { KernelOperation, type Kernel, type KernelListener, type RouteMessage } from './kernel.js';
+import {
+  KernelOperation,
+  type Kernel,
+  type KernelListener,
+  type NexthopMessage,
+  type NexthopSupport,
+  type RouteMessage,
+} from './kernel.js';
 
 const GROUPS = [
   nl.RTNLGRP_LINK,
@@ -12,6 +19,7 @@ const GROUPS = [
   nl.RTNLGRP_IPV4_ROUTE,
   nl.RTNLGRP_IPV6_ROUTE,
 ];
+const EOPNOTSUPP = 95;
 const REQUEST_FLAGS = {
   [KernelOperation.add]: nl.NLM_F_CREATE | nl.NLM_F_EXCL,
   [KernelOperation.replace]: nl.NLM_F_REPLACE,
@@ -37,6 +45,11 @@ export class NetlinkKernel implements Kernel {
       ignorePortId: this.#requests.portId,
       ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
     });
+    try {
+      this.#monitor.join(nl.RTNLGRP_NEXTHOP);
+    } catch {
+      // Before 5.3 there is no such group, and nothing to hear.
+    }
     this.monitorFd = this.#monitor.fd;
   }
 
@@ -60,6 +73,49 @@ export class NetlinkKernel implements Kernel {
       complete &&= consistent;
     }
     return complete;
+  }
+
+  probeNexthops(id: number, protocol: number): NexthopSupport {
+    const base = { family: nl.AF_INET, protocol, scope: 0, flags: 0, interfaceIndex: 0, gateway: undefined };
+    const blackhole: NexthopMessage = { ...base, id, blackhole: true, group: [] };
+    const resilient = { buckets: 1, idleTimer: 0, unbalancedTimer: 0 };
+    const group = {
+      ...base,
+      id: id + 1,
+      family: nl.AF_UNSPEC,
+      blackhole: false,
+      group: [{ id, weight: 1 }],
+      resilient,
+    };
+    if (this.changeNexthop(KernelOperation.add, blackhole) !== 0) return 'none';
+    const refused = this.changeNexthop(KernelOperation.add, group) !== 0;
+    if (!refused) this.changeNexthop(KernelOperation.remove, group);
+    this.changeNexthop(KernelOperation.remove, blackhole);
+    return refused ? 'groups' : 'resilientGroups';
+  }
+
+  readNexthops(listener: KernelListener): boolean {
+    try {
+      return this.#requests.dump('reading nexthops', nl.encodeNexthopDump, (reader) =>
+        this.#dispatch(reader, listener),
+      );
+    } catch (error) {
+      if (error instanceof nl.NetlinkError && error.errno === EOPNOTSUPP) return true;
+      throw error;
+    }
+  }
+
+  changeNexthop(operation: KernelOperation, nexthop: NexthopMessage): number {
+    const type = operation === KernelOperation.remove ? nl.RTM_DELNEXTHOP : nl.RTM_NEWNEXTHOP;
+    try {
+      this.#requests.request('nexthop', (writer, sequence) => {
+        nl.encodeNexthop(writer, type, REQUEST_FLAGS[operation], sequence, nexthop);
+      });
+      return 0;
+    } catch (error) {
+      if (error instanceof nl.NetlinkError) return error.errno;
+      throw error;
+    }
   }
 
   receive(listener: KernelListener): 'empty' | 'messages' | 'overrun' {
@@ -107,6 +163,10 @@ export class NetlinkKernel implements Kernel {
         if (!(this.#route.flags & nl.RTM_F_CLONED)) listener.route(this.#route, deleted, replaced);
         break;
       }
+      case nl.RTM_NEWNEXTHOP:
+      case nl.RTM_DELNEXTHOP:
+        listener.nexthop(nl.decodeNexthop(reader), reader.type === nl.RTM_DELNEXTHOP);
+        break;
       case nl.RTM_NEWLINK:
       case nl.RTM_DELLINK: {
         const link = nl.decodeLink(reader);

@@ -2,6 +2,7 @@
 import { formatAddress, formatPrefix } from 'bgp-parse';
 import { errnoName } from 'netlink';
 import type { FamilyTable } from './family-table.js';
+import { NO_GATEWAY, OBJECT_CODE } from './gateways.js';
 import type { FibRow } from './port.js';
 import { Reason } from './reconcile.js';
 import type { Syncer } from './syncer.js';
@@ -37,11 +38,20 @@ export function describeRow(syncer: Syncer, index: number, row: number): FibRow 
 
 function nextHops(syncer: Syncer, table: FamilyTable, row: number): FibRow['nextHops'] {
   const { installed, nextHop } = table.rows;
-  const wanted = syncer.resolver.get(nextHop[row]!);
-  const gateway = syncer.mirror.gateways.get(installed[row]! || (wanted?.gateway ?? 0));
-  if (!gateway) return wanted ? [{ via: wanted.address, interface: wanted.interfaceName, weight: 1 }] : [];
-  const via = gateway.family === 0 ? undefined : gateway.bytes.slice(0, gateway.family === 2 ? 4 : 16);
-  return [{ via, interface: syncer.mirror.network.linkByIndex(gateway.interfaceIndex)?.name, weight: 1 }];
+  const { gateways, network } = syncer.mirror;
+  const code = installed[row]!;
+  const target = nextHop[row]!;
+  let hops = code >= OBJECT_CODE ? syncer.objects.hopsOf(code) : gateways.hopsOf(code);
+  if (code === NO_GATEWAY) hops = syncer.targets.leadOf(target, table.addressFamily).hops;
+  const rows = hops.flatMap(({ gateway, weight }) => {
+    const lead = gateways.get(gateway);
+    if (!lead) return [];
+    const via = lead.family === 0 ? undefined : lead.bytes.slice(0, lead.family === 2 ? 4 : 16);
+    return [{ via, interface: network.linkByIndex(lead.interfaceIndex)?.name, weight }];
+  });
+  const wanted = syncer.resolver.get(target);
+  if (rows.length || !wanted) return rows;
+  return [{ via: wanted.address, interface: wanted.interfaceName, weight: 1 }];
 }
 
 function errorText(syncer: Syncer, table: FamilyTable, row: number): string | undefined {

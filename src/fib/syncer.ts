@@ -9,10 +9,13 @@
 // HOT: guarded by the scenarios S7 and S7M.
 import type { Family } from 'bgp-parse';
 import type { FamilyTable } from './family-table.js';
-import { BLACKHOLE_GATEWAY, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
-import { KernelOperation, type Kernel, type RouteMessage } from './kernel.js';
+import { Gateways, NO_GATEWAY, OBJECT_CODE } from './gateways.js';
+import { type Kernel, type KernelOperation, type NexthopSupport, type RouteMessage } from './kernel.js';
 import { KernelMirror } from './kernel-mirror.js';
+import { Leads } from './leads.js';
 import { NextHopResolver } from './next-hop-resolver.js';
+import { NexthopIds } from './nexthop-ids.js';
+import { NexthopObjects } from './nexthop-objects.js';
 import {
   type FibRow,
   FibStatus,
@@ -24,16 +27,17 @@ import {
 import { NO_ID, RowFlag } from './prefix-table.js';
 import { Action, Reason, actionOf, decide, reasonOf, statusOf } from './reconcile.js';
 import { Retries } from './retries.js';
+import { RouteBatch } from './route-batch.js';
 import { StatusReport } from './status-report.js';
 import { describeRow, prefixText } from './row-view.js';
 import { Targets } from './targets.js';
 
-const RTN_UNICAST = 1;
-const RTN_BLACKHOLE = 6;
-const RT_SCOPE_NOWHERE = 255;
-const RTNH_F_ONLINK = 4;
-const MAX_BATCH = 256;
-const ERRNO = { EPERM: 1, ENOENT: 2, ESRCH: 3, EEXIST: 17, ENODEV: 19 } as const;
+/** Rows looked at in one slice: those that need no write cost little. */
+const MAX_LOOKS = 16384;
+/** Removing an object makes the kernel walk over all routes, which costs about this share of removing them one by one. */
+const WALK_SHARE = 1 / 32;
+const FEW_ROUTES = 64;
+const ERRNO = { EPERM: 1, ENOENT: 2, ESRCH: 3, EEXIST: 17, ENODEV: 19, EINVAL: 22 } as const;
 
 export interface SyncerSettings {
   readonly table: number;
@@ -41,6 +45,8 @@ export interface SyncerSettings {
   readonly metric: number;
   /** Follows interfaces and next hops, never writes a route. */
   readonly watchOnly: boolean;
+  /** 'auto' = nexthop objects where the kernel has them, else classic next hops. */
+  readonly nexthopObjects: 'auto' | 'never';
 }
 
 export interface SyncerEvents {
@@ -61,18 +67,14 @@ export class Syncer {
   readonly counts = [0, 0, 0, 0];
   /** Routes put back after somebody or something else removed or changed them. */
   repaired = 0;
-  readonly #kernel: Kernel;
+  readonly support: NexthopSupport;
+  readonly objects: NexthopObjects;
+  readonly #leads: readonly [Leads, Leads];
+  readonly #batch: RouteBatch;
   readonly #events: SyncerEvents;
   readonly #nowMs: () => number;
   readonly #retries = [new Retries(), new Retries()] as const;
   readonly #reports: readonly [StatusReport, StatusReport];
-  readonly #message: RouteMessage;
-  /** Of the batch under way, by position. */
-  readonly #batchTable = new Uint8Array(MAX_BATCH * 2);
-  readonly #batchRow = new Int32Array(MAX_BATCH * 2);
-  readonly #batchDecision = new Uint32Array(MAX_BATCH * 2);
-  readonly #batchGateway = new Uint32Array(MAX_BATCH * 2);
-  readonly #batchErrno = new Uint16Array(MAX_BATCH * 2);
   #repairedNow = 0;
   #repairedExample = '';
   #refused = false;
@@ -86,15 +88,23 @@ export class Syncer {
     message: RouteMessage,
   ) {
     this.settings = settings;
-    this.#kernel = kernel;
     this.#events = events;
     this.#nowMs = nowMs;
-    this.#message = message;
-    this.mirror = new KernelMirror(settings, kernel, nowMs);
-    this.resolver = new NextHopResolver(this.mirror.network, this.mirror.gateways, (address) =>
-      this.mirror.tables[address.length === 4 ? 0 : 1].longestMatch(address, settings.protocol),
+    const { protocol, watchOnly, nexthopObjects } = settings;
+    const ids = new NexthopIds(settings);
+    this.support = watchOnly || nexthopObjects === 'never' ? 'none' : kernel.probeNexthops(ids.probe, protocol);
+    const gateways = new Gateways();
+    this.objects = new NexthopObjects(kernel, gateways, ids, this.support === 'resilientGroups');
+    this.mirror = new KernelMirror(settings, kernel, gateways, this.objects, nowMs);
+    this.resolver = new NextHopResolver(this.mirror.network, gateways, (address) =>
+      this.mirror.tables[address.length === 4 ? 0 : 1].longestMatch(address, protocol),
     );
-    this.targets = new Targets(this.resolver, this.mirror.gateways);
+    this.targets = new Targets(this.resolver, gateways);
+    const objects = this.support === 'none' ? undefined : this.objects;
+    const leads = ({ addressFamily }: FamilyTable) => new Leads(addressFamily, this.targets, gateways, objects, nowMs);
+    this.#leads = [leads(this.mirror.tables[0]), leads(this.mirror.tables[1])];
+    const metric = (addressFamily: number) => this.mirror.metric(addressFamily);
+    this.#batch = new RouteBatch({ ...settings, metric }, kernel, gateways, this.objects, message);
     const report = (family: Family) => (pairs: Uint32Array, count: number) =>
       events.statusChanged(family, pairs, count);
     this.#reports = [new StatusReport(report('ipv4-unicast')), new StatusReport(report('ipv6-unicast'))];
@@ -110,10 +120,13 @@ export class Syncer {
     this.mirror.read();
     for (const table of this.mirror.tables) {
       for (let row = 0; row < table.rows.rowLimit; row++) {
-        if (table.rows.flags[row]! & RowFlag.adopted) this.#setStatus(table, row, FibStatus.installed, Reason.none, 0);
+        if (table.rows.flags[row]! & RowFlag.adopted) this.#book(table, row, FibStatus.installed, Reason.none, 0);
       }
     }
     this.mirror.networkChanged = false;
+    if (!this.settings.watchOnly) {
+      this.#events.log('info', { nexthops: this.support }, supportText[this.settings.nexthopObjects][this.support]);
+    }
     const adopted = this.counts[FibStatus.installed]!;
     if (adopted) this.#events.log('info', { routes: adopted }, 'adopted the routes of a previous run');
     return this.mirror.network.snapshot();
@@ -122,18 +135,21 @@ export class Syncer {
   trackNextHop(id: number, address: Uint8Array, interfaceName: string | undefined): void {
     const state = this.resolver.track(id, address, interfaceName);
     this.#events.nextHopsChanged([state]);
-    this.#markUsersOf([id]);
+    this.#nextHopsMoved([id]);
   }
 
   forgetNextHop(id: number): void {
     this.resolver.forget(id);
     this.targets.forgetNextHop(id);
-    this.#markUsersOf([id]);
+    this.#nextHopsMoved([id]);
+    for (const leads of this.#leads) leads.forget(id);
   }
 
   /** The speaker's hint that a next hop is of no use (or is again), whatever the kernel says. */
   setNextHopDown(id: number, down: boolean): void {
-    if (this.targets.setDown(id, down)) this.#markUsersOf([id]);
+    if (!this.targets.setDown(id, down)) return;
+    this.#nextHopsMoved([id]);
+    this.#settleNexthops();
   }
 
   defineNextHopSet(id: number, set: NextHopSet): void {
@@ -142,6 +158,7 @@ export class Syncer {
 
   forgetNextHopSet(id: number): void {
     this.targets.forget(id);
+    for (const leads of this.#leads) leads.forget(id);
   }
 
   /** Takes what the speaker wants; the layout of records is `ROUTE_RECORD_WORDS`. */
@@ -184,14 +201,19 @@ export class Syncer {
     if (heard === 'overrun') {
       this.#events.log('warn', {}, 'the kernel told of changes faster than they were read: reading everything again');
     }
-    if (mirror.resync.due(this.#nowMs())) mirror.reread(this.resolver.all());
+    if (mirror.resync.due(this.#nowMs())) mirror.reread(() => this.#gatewaysInUse());
     this.#settleNetwork();
     const now = this.#nowMs();
+    this.#retryLeads(now, false);
+    this.#settleNexthops();
     this.#retries.forEach((retries, index) => retries.due(now, (row) => this.mirror.tables[index]!.markDirty(row)));
+    this.#removeWholeObjects();
     this.#runBatch();
     this.#flush();
-    if (this.pending || heard !== 'empty') return 0;
-    return Math.max(0, Math.min(mirror.resync.at, this.#retries[0].at, this.#retries[1].at) - this.#nowMs());
+    if (this.pending || heard !== 'empty' || mirror.nexthopsDue) return 0;
+    this.#removeIdleObjects();
+    const next = Math.min(...this.#retries.map(({ at }) => at), ...this.#leads.map(({ retryAt }) => retryAt));
+    return Math.max(0, Math.min(mirror.resync.at, next) - this.#nowMs());
   }
 
   /** Removes every route of ours, as fast as the kernel goes. */
@@ -205,7 +227,11 @@ export class Syncer {
         if (rows.installed[row] !== NO_GATEWAY) table.markDirty(row);
       }
     }
-    while (this.pending) this.#runBatch();
+    while (this.pending) {
+      this.#removeWholeObjects();
+      this.#runBatch();
+    }
+    this.#removeIdleObjects();
   }
 
   /** Up to `max` rows from `cursor` on; `next` is undefined at the end. */
@@ -229,116 +255,163 @@ export class Syncer {
       this.#events.kernelChanged(this.mirror.network.snapshot());
       // What failed may work now: do not wait for its turn.
       this.#retries.forEach((retries, index) => retries.hurry((row) => this.mirror.tables[index]!.markDirty(row)));
+      this.#retryLeads(this.#nowMs(), true);
     }
     if (!this.mirror.resolveDue) return;
     this.mirror.resolveDue = false;
     const changed = this.resolver.refresh();
     if (changed.length === 0) return;
+    // What forwards first, then the news.
+    this.#nextHopsMoved(changed.map((each) => each.id));
     this.#events.nextHopsChanged(changed);
-    this.#markUsersOf(changed.map((each) => each.id));
   }
 
-  #markUsersOf(nextHops: readonly number[]): void {
-    const ids = this.targets.concernedBy(nextHops);
-    for (const table of this.mirror.tables) {
-      const { nextHop, rowLimit } = table.rows;
-      for (let row = 0; row < rowLimit; row++) {
-        if (nextHop[row] !== 0 && ids.has(nextHop[row]!)) table.markDirty(row);
+  /** Next hops lead elsewhere: objects first, all at once, then the rows that cannot stay as they are. */
+  #nextHopsMoved(nextHops: readonly number[]): void {
+    const targets = this.targets.concernedBy(nextHops);
+    this.#leads.forEach((leads, index) => {
+      const look = [...targets].filter((target) => leads.refresh(target));
+      this.#markUsersOf(this.mirror.tables[index]!, look);
+    });
+  }
+
+  #retryLeads(nowMs: number, all: boolean): void {
+    this.#leads.forEach((leads, index) => this.#markUsersOf(this.mirror.tables[index]!, leads.retry(nowMs, all)));
+  }
+
+  #markUsersOf(table: FamilyTable, targets: readonly number[]): void {
+    if (targets.length === 0) return;
+    const wanted = new Set(targets);
+    const { nextHop, rowLimit } = table.rows;
+    for (let row = 0; row < rowLimit; row++) {
+      if (nextHop[row] !== 0 && wanted.has(nextHop[row]!)) table.markDirty(row);
+    }
+  }
+
+  // Nexthop objects.
+
+  /** Objects that were changed or have gone, and those that no target needs any more. */
+  #settleNexthops(): void {
+    if (this.mirror.nexthopsDue) {
+      const repaired = this.mirror.readNexthops();
+      this.repaired += repaired;
+      if (repaired) {
+        this.#events.log('warn', { nexthops: repaired }, 'put right nexthop objects that somebody had changed');
       }
     }
+    for (const [index, leads] of this.#leads.entries()) {
+      for (const code of leads.takeDropped()) {
+        if (this.objects.isDisowned(code)) this.#removeIfWorthIt(this.mirror.tables[index]!, code);
+      }
+    }
+    this.#buryObjects();
+  }
+
+  /** When all routes of an object are to go, it goes, and they with it. */
+  #removeWholeObjects(): void {
+    for (const table of this.mirror.tables) {
+      const leaving = new Int32Array(this.objects.users.length);
+      if (!table.countLeaving(leaving)) continue;
+      leaving.forEach((count, index) => {
+        if (count && count === this.objects.users[index]) this.#removeIfWorthIt(table, OBJECT_CODE + index);
+      });
+    }
+    this.#buryObjects();
+  }
+
+  #removeIfWorthIt(table: FamilyTable, code: number): void {
+    const users = this.objects.users[code - OBJECT_CODE]!;
+    if (users >= FEW_ROUTES && users >= table.rows.used * WALK_SHARE) this.objects.remove(code);
+  }
+
+  #removeIdleObjects(): void {
+    this.objects.removeIdle();
+    this.#buryObjects();
+  }
+
+  /** What has gone with its object is not in the kernel any more. */
+  #buryObjects(): void {
+    const dead = this.objects.takeDead();
+    if (dead.length === 0) return;
+    const withRoutes = new Set<number>();
+    for (const code of dead) {
+      for (const leads of this.#leads) leads.objectGone(code, this.objects.targetOf(code));
+      if (this.objects.users[code - OBJECT_CODE]! > 0) withRoutes.add(code);
+    }
+    if (withRoutes.size) {
+      for (const table of this.mirror.tables) {
+        const { installed, rowLimit } = table.rows;
+        for (let row = 0; row < rowLimit; row++) {
+          if (installed[row]! >= OBJECT_CODE && withRoutes.has(installed[row]!)) this.mirror.lost(table, row);
+        }
+      }
+    }
+    for (const code of dead) this.objects.release(code);
+  }
+
+  *#gatewaysInUse(): Iterable<number> {
+    for (const { gateway } of this.resolver.all()) yield gateway;
+    yield* this.objects.gatewaysInUse();
+    for (const leads of this.#leads) yield* leads.gatewaysInUse();
   }
 
   // Writing.
 
   #runBatch(): void {
-    let count = 0;
-    let lookedAt = 0;
+    const batch = this.#batch;
+    let looks = 0;
     for (const [index, table] of this.mirror.tables.entries()) {
-      // Rows that need no write cost little: look at more of them in one slice.
-      while (count < MAX_BATCH && lookedAt < MAX_BATCH * 64) {
+      while (!batch.isFull && looks++ < MAX_LOOKS) {
         const row = table.takeDirty();
         if (row < 0) break;
-        lookedAt++;
-        count = this.#lookAt(index, table, row, count);
+        this.#lookAt(index, table, row);
       }
     }
-    if (count === 0) return;
-    this.#batchErrno.fill(0, 0, count);
-    const result = this.#kernel.commit((position, errno) => {
-      this.#batchErrno[position] = errno;
-    });
+    if (batch.count === 0) return;
+    const result = batch.commit();
     if (result === 'overrun') this.mirror.resync.request(this.#nowMs(), true);
-    for (let position = 0; position < count; position++) this.#settle(position);
+    for (let position = 0; position < batch.count; position++) this.#settle(position);
+    batch.clear();
   }
 
-  /** Decides about a row and queues what it needs; the batch's new length. */
-  #lookAt(index: number, table: FamilyTable, row: number, count: number): number {
+  /** Decides about a row and queues what it needs. */
+  #lookAt(index: number, table: FamilyTable, row: number): void {
     const { rows } = table;
-    if (this.settings.watchOnly) return count;
-    const nextHop = rows.nextHop[row]!;
-    const gateway = nextHop === 0 ? NO_GATEWAY : this.targets.gatewayFor(nextHop, table.addressFamily);
+    if (this.settings.watchOnly) return;
+    const target = rows.nextHop[row]!;
     const installed = rows.installed[row]!;
-    const blocked = nextHop !== 0 && table.blocker(row, this.settings.table) >= 0;
-    const packed = decide(nextHop !== 0, gateway, installed, blocked, (rows.flags[row]! & RowFlag.adopted) !== 0);
+    const blocked = target !== 0 && table.blocker(row, this.settings.table) >= 0;
+    const code = target === 0 || blocked ? NO_GATEWAY : this.#leads[index]!.codeOf(target);
+    const packed = decide(target !== 0, code, installed, blocked, (rows.flags[row]! & RowFlag.adopted) !== 0);
     const action = actionOf(packed);
     if (action === Action.none) {
       rows.flags[row]! &= ~(RowFlag.repair | RowFlag.removeFirst);
       this.#retries[index]!.forget(row);
-      this.#setStatus(table, row, statusOf(packed), reasonOf(packed), 0);
-      return count;
+      this.#setStatus(table, row, packed);
+      return;
     }
-    if (action === Action.add && rows.flags[row]! & RowFlag.removeFirst) {
-      this.#queue(KernelOperation.remove, table, row, OTHER_GATEWAY);
-      // Its verdict does not matter: position without a row.
-      this.#batchRow[count++] = -1;
-    }
-    const operation = action as KernelOperation;
-    this.#queue(operation, table, row, gateway);
-    this.#batchTable[count] = index;
-    this.#batchRow[count] = row;
-    this.#batchDecision[count] = packed;
-    this.#batchGateway[count] = action === Action.remove ? NO_GATEWAY : gateway;
-    return count + 1;
-  }
-
-  #queue(operation: KernelOperation, table: FamilyTable, row: number, gatewayId: number): void {
-    const message = this.#message;
-    message.clear();
-    message.family = table.addressFamily;
-    message.dstLength = table.rows.length[row]!;
-    table.storeAddress(row, message.dst);
-    message.table = this.settings.table;
-    message.protocol = this.settings.protocol;
-    message.priority = this.mirror.metric(table.addressFamily);
-    if (operation === KernelOperation.remove) message.scope = RT_SCOPE_NOWHERE;
-    else if (gatewayId === BLACKHOLE_GATEWAY) message.type = RTN_BLACKHOLE;
-    else {
-      const gateway = this.mirror.gateways.get(gatewayId)!;
-      message.type = RTN_UNICAST;
-      message.flags = gateway.onlink ? RTNH_F_ONLINK : 0;
-      message.gatewayFamily = gateway.family;
-      message.gateway.set(gateway.bytes);
-      message.interfaceIndex = gateway.interfaceIndex;
-    }
-    this.#kernel.queue(operation, message);
+    const batch = this.#batch;
+    if (action === Action.add && rows.flags[row]! & RowFlag.removeFirst) batch.addRemoval(table, row);
+    batch.add(action as KernelOperation, index, table, row, packed, code);
   }
 
   /** Books the kernel's verdict on one position of the batch. */
   #settle(position: number): void {
-    const row = this.#batchRow[position]!;
+    const batch = this.#batch;
+    const row = batch.row[position]!;
     if (row < 0) return;
-    const index = this.#batchTable[position]!;
+    const index = batch.table[position]!;
     const table = this.mirror.tables[index]!;
     const { rows } = table;
-    const packed = this.#batchDecision[position]!;
+    const packed = batch.decision[position]!;
     const action = actionOf(packed);
-    const errno = this.#batchErrno[position]!;
+    const errno = batch.errno[position]!;
     const gone = action === Action.remove && (errno === ERRNO.ESRCH || errno === ERRNO.ENODEV);
     if (errno !== 0 && !gone) {
       this.#failed(index, table, row, action, errno);
       return;
     }
-    rows.installed[row] = this.#batchGateway[position]!;
+    table.setInstalled(row, batch.code[position]!);
     this.#retries[index]!.forget(row);
     if (action !== Action.remove && rows.flags[row]! & RowFlag.repair) {
       this.repaired++;
@@ -347,7 +420,7 @@ export class Syncer {
     }
     if (action !== Action.remove) rows.flags[row]! &= ~RowFlag.repair;
     rows.flags[row]! &= ~(RowFlag.removeFirst | RowFlag.adopted);
-    this.#setStatus(table, row, statusOf(packed), reasonOf(packed), 0);
+    this.#setStatus(table, row, packed);
   }
 
   #failed(index: number, table: FamilyTable, row: number, action: Action, errno: number): void {
@@ -369,14 +442,29 @@ export class Syncer {
         return;
       }
     }
+    // Perhaps because of the object it should point at.
+    if (errno === ERRNO.EINVAL && this.support !== 'none') this.mirror.nexthopsDue = true;
     if (action === Action.replace && (errno === ERRNO.ENOENT || errno === ERRNO.ESRCH)) {
       this.mirror.lost(table, row);
       if (attempt === 1) return;
     }
-    this.#setStatus(table, row, FibStatus.failed, Reason.errno, errno);
+    this.#book(table, row, FibStatus.failed, Reason.errno, errno);
   }
 
-  #setStatus(table: FamilyTable, row: number, status: number, reason: number, errno: number): void {
+  /** Books a decision that has been carried out. */
+  #setStatus(table: FamilyTable, row: number, packed: number): void {
+    const reason = reasonOf(packed);
+    if (reason === Reason.unreachable) {
+      const errno = this.#leads[table === this.mirror.tables[0] ? 0 : 1].errnoOf(table.rows.nextHop[row]!);
+      if (errno !== 0) {
+        this.#book(table, row, FibStatus.failed, Reason.errno, errno);
+        return;
+      }
+    }
+    this.#book(table, row, statusOf(packed), reason, 0);
+  }
+
+  #book(table: FamilyTable, row: number, status: number, reason: number, errno: number): void {
     const { rows } = table;
     const before = rows.status[row]!;
     rows.reason[row] = reason;
@@ -408,3 +496,16 @@ export class Syncer {
     }
   }
 }
+
+const supportText = {
+  auto: {
+    none: 'this kernel has no nexthop objects: routes get classic next hops',
+    groups: 'routes point at nexthop objects; groups by hash threshold, since this kernel has no resilient ones',
+    resilientGroups: 'routes point at nexthop objects; groups are resilient',
+  },
+  never: {
+    none: 'routes get classic next hops, as configured',
+    groups: '',
+    resilientGroups: '',
+  },
+} as const;

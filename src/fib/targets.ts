@@ -2,11 +2,23 @@
  * What a route record's target comes to now: a next hop, a set of them with its backup, or the blackhole. Sets are
  * immutable; what changes is which of their next hops are of use, by what the kernel says and by the speaker's hints.
  */
-import { BLACKHOLE_GATEWAY, NO_GATEWAY, type Gateways } from './gateways.js';
+import { NO_GATEWAY, type Gateways, type Hop } from './gateways.js';
 import type { NextHopResolver } from './next-hop-resolver.js';
-import { BLACKHOLE_TARGET, FIRST_NEXT_HOP_SET, type NextHopSet } from './port.js';
+import { FIRST_NEXT_HOP_SET, type NextHopSet, type WeightedNextHop } from './port.js';
 
 const AF_INET = 2;
+const MAX_WEIGHT = 256;
+const NOWHERE: readonly Hop[] = [];
+
+/** Where a target leads now. */
+export interface Lead {
+  /** In use; empty = nowhere. */
+  readonly hops: readonly Hop[];
+  /** To take over when none of those is left. */
+  readonly standby: readonly Hop[];
+  /** How many hops the target can ever use at once; 0 = a plain next hop, not a set. */
+  readonly width: number;
+}
 
 export class Targets {
   readonly #resolver: NextHopResolver;
@@ -68,16 +80,28 @@ export class Targets {
   }
 
   /** Where routes of the family lead; an IPv6 route cannot go via an IPv4 gateway. */
-  gatewayFor(target: number, addressFamily: number): number {
-    if (target === BLACKHOLE_TARGET) return BLACKHOLE_GATEWAY;
-    if (target < FIRST_NEXT_HOP_SET) return this.#gatewayOf(target, addressFamily);
+  leadOf(target: number, addressFamily: number): Lead {
     const set = this.#sets.get(target);
-    if (!set) return NO_GATEWAY;
-    for (const { nextHop } of [...set.primary, ...set.backup]) {
-      const gateway = this.#gatewayOf(nextHop, addressFamily);
-      if (gateway !== NO_GATEWAY) return gateway;
+    if (!set) {
+      const gateway = target < FIRST_NEXT_HOP_SET ? this.#gatewayOf(target, addressFamily) : NO_GATEWAY;
+      return { hops: gateway === NO_GATEWAY ? NOWHERE : [{ gateway, weight: 1 }], standby: NOWHERE, width: 0 };
     }
-    return NO_GATEWAY;
+    const primary = this.#hops(set.primary, addressFamily);
+    const backup = this.#hops(set.backup, addressFamily);
+    const width = Math.max(set.primary.length, set.backup.length);
+    if (primary.length === 0) return { hops: backup, standby: NOWHERE, width };
+    const others = backup.filter(({ gateway }) => !primary.some((hop) => hop.gateway === gateway));
+    return { hops: primary, standby: others, width };
+  }
+
+  /** Usable ones only; next hops that lead to the same gateway are one. */
+  #hops(nextHops: readonly WeightedNextHop[], addressFamily: number): readonly Hop[] {
+    const weights = new Map<number, number>();
+    for (const { nextHop, weight } of nextHops) {
+      const gateway = this.#gatewayOf(nextHop, addressFamily);
+      if (gateway !== NO_GATEWAY) weights.set(gateway, (weights.get(gateway) ?? 0) + weight);
+    }
+    return [...weights].map(([gateway, weight]) => ({ gateway, weight: Math.min(weight, MAX_WEIGHT) }));
   }
 
   #gatewayOf(nextHop: number, addressFamily: number): number {

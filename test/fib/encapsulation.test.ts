@@ -51,7 +51,10 @@ const lines = (text: string) =>
     .split('\n')
     .map((line) => line.trim())
     .filter(Boolean);
-const routes = () => [...lines(ip('route show proto bgp')), ...lines(ip('-6 route show proto bgp'))];
+const routes = () =>
+  [...lines(ip('route show proto bgp')), ...lines(ip('-6 route show proto bgp'))].map((line) =>
+    line.replace(/ nhid \d+/, ''),
+  );
 const neighbours = (name = 'tortie-vxlan') => lines(ip(`neigh show dev ${name} nud permanent`)).sort();
 
 function tell(h: Harness): void {

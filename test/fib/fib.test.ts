@@ -12,24 +12,21 @@ if (!options.skip) {
   ip('addr add 172.17.0.1/24 dev br0');
 }
 
-const routes = () =>
-  ip('route show proto bgp')
+const lines = (text: string) =>
+  text
     .trim()
     .split('\n')
     .filter(Boolean)
-    .map((line) => line.trim());
-const routes6 = () =>
-  ip('-6 route show proto bgp')
-    .trim()
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => line.trim());
+    .map((line) => line.trim().replace(/ nhid \d+/, ''));
+const routes = () => lines(ip('route show proto bgp'));
+const routes6 = () => lines(ip('-6 route show proto bgp'));
+const nexthops = () => lines(ip('nexthop show protocol 186'));
 
 async function started(t: Test, settings: ConstructorParameters<typeof Harness>[0] = {}): Promise<Harness> {
   const harness = new Harness(settings);
   t.teardown(async () => {
     await harness.fib.stop(false);
-    if (routes().length) throw new Error(`left behind: ${routes()[0]!}`);
+    for (const left of [routes()[0], nexthops()[0]]) if (left) throw new Error(`left behind: ${left}`);
     if (harness.fatals.length) throw harness.fatals[0]!;
   });
   harness.state = await harness.fib.start();
@@ -61,7 +58,7 @@ t.test('install, change, remove: exactly as ip route shows it', options, async (
   await until('both installed', () => h.statusOf(10) === 2 && h.statusOf(11, 'ipv6-unicast') === 2);
   t.match(h.nextHops.get(1), { resolvable: true, metric: 0, detail: 'connected dev ens33' });
   t.strictSame(routes(), ['172.18.0.0/24 via 192.168.245.172 dev ens33 metric 20']);
-  t.match(ip('route'), /^172\.18\.0\.0\/24 via 192\.168\.245\.172 dev ens33 proto bgp metric 20 *$/m);
+  t.match(ip('route'), /^172\.18\.0\.0\/24 nhid \d+ via 192\.168\.245\.172 dev ens33 proto bgp metric 20 *$/m);
   t.match(routes6(), [/^fd00:18::\/64 via fd00:245::172 dev ens33 metric 20 pref medium$/]);
   h.submit({ id: 10, prefix: '172.18.0.0/24', nextHop: 2 });
   await until('changed', () => routes()[0]!.includes('192.168.245.173'));
@@ -266,7 +263,10 @@ t.test('another table and metric', options, async (t) => {
   // The same prefix in the main table is none of our business.
   h.submit({ id: 1, prefix: '172.17.0.0/24', nextHop: 1 });
   await until('installed', () => h.statusOf(1) === 2);
-  t.match(ip('route show table 1000'), /^172\.17\.0\.0\/24 via 192\.168\.245\.172 dev ens33 proto bgp metric 33/);
+  t.match(
+    ip('route show table 1000'),
+    /^172\.17\.0\.0\/24 nhid \d+ via 192\.168\.245\.172 dev ens33 proto bgp metric 33/,
+  );
 });
 
 t.test('watching only: next hops and interfaces, no route', options, async (t) => {

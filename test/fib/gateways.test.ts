@@ -35,7 +35,7 @@ t.test('what is in no use is forgotten, what is used keeps its number', (t) => {
   t.end();
 });
 
-t.test('routes of several hops: of others the first one alive counts, ours are never like that', (t) => {
+t.test('routes of several hops: of others the first one alive counts, ours are all of them', (t) => {
   const gateways = new Gateways();
   const route = new RouteMessage();
   const hop = { gatewayFamily: 2, gateway: a, weight: 1 };
@@ -44,7 +44,16 @@ t.test('routes of several hops: of others the first one alive counts, ours are n
     { ...hop, interfaceIndex: 2, flags: 0 },
   ];
   t.match(gateways.get(gateways.ofRoute(route, true)), { interfaceIndex: 2 });
-  t.equal(gateways.ofRoute(route, false), OTHER_GATEWAY);
+  const both = gateways.ofRoute(route, false);
+  t.strictSame(
+    gateways.hopsOf(both).map(({ gateway, weight }) => [gateways.get(gateway)?.interfaceIndex, weight]),
+    [
+      [2, 1],
+      [1, 1],
+    ],
+  );
+  route.hops = [...route.hops].reverse();
+  t.equal(gateways.ofRoute(route, false), both, 'in any order');
   route.hops = [];
   route.nexthopId = 7;
   route.interfaceIndex = 3;

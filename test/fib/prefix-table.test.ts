@@ -54,7 +54,7 @@ t.test('longest match: as a scan over all routes finds it', (t) => {
   });
   fc.assert(
     fc.property(fc.array(route, { maxLength: 20 }), fc.nat(15), (routes, address) => {
-      const table = new FamilyTable('ipv4-unicast');
+      const table = new FamilyTable('ipv4-unicast', { users: new Int32Array(1) });
       const mask = (bits: number, length: number) => bits & (0xf0 >> length) & 0xf;
       for (const [index, each] of routes.entries()) {
         const message = new RouteMessage();

@@ -3,12 +3,13 @@ import { parseAddress } from 'bgp-parse';
 import fc from 'fast-check';
 import { RouteMessage } from 'netlink';
 import t from 'tap';
-import { FibStatus, type NextHopState } from '../../src/fib/port.js';
+import type { NexthopSupport } from '../../src/fib/kernel.js';
+import { FIRST_NEXT_HOP_SET, FibStatus, type NextHopState } from '../../src/fib/port.js';
 import { Syncer, type SyncerEvents } from '../../src/fib/syncer.js';
 import { FakeKernel, type FakeRoute, keyOf } from './fixtures/fake-kernel.js';
 import { encodeRecords } from './fixtures/harness.js';
 
-const settings = { table: 254, protocol: 186, metric: 20, watchOnly: false };
+const settings = { table: 254, protocol: 186, metric: 20, watchOnly: false, nexthopObjects: 'auto' } as const;
 
 class Bench implements SyncerEvents {
   nowMs = 0;
@@ -19,7 +20,8 @@ class Bench implements SyncerEvents {
   readonly logs: string[] = [];
   syncer: Syncer;
 
-  constructor() {
+  constructor(support: NexthopSupport = 'resilientGroups') {
+    this.kernel.support = support;
     this.kernel.setLink(1, 'eth0', true);
     this.kernel.setLink(2, 'eth1', true);
     this.kernel.addForeign(connected([10, 0, 1, 0], 1));
@@ -57,6 +59,13 @@ class Bench implements SyncerEvents {
     this.syncer.submit('ipv4-unicast', encodeRecords('ipv4-unicast', [{ id, prefix, nextHop }]), 1);
   }
 
+  define(id: number, primary: readonly number[], backup: readonly number[] = []): number {
+    const weigh = (nextHop: number) => ({ nextHop, weight: 1 });
+    const set = FIRST_NEXT_HOP_SET + id;
+    this.syncer.defineNextHopSet(set, { primary: primary.map(weigh), backup: backup.map(weigh) });
+    return set;
+  }
+
   /** Steps until nothing is left to do by itself, letting time pass; how many steps that took. */
   settle(limitMs = 120_000): number {
     const end = this.nowMs + limitMs;
@@ -71,9 +80,7 @@ class Bench implements SyncerEvents {
   ours(): string[] {
     return [...this.kernel.routes.values()]
       .filter((route) => route.protocol === 186 && route.priority === 20)
-      .map(
-        (route) => `${route.dst.join('.')}/${route.dstLength} via ${route.gateway.join('.')} ${route.interfaceIndex}`,
-      )
+      .map((route) => `${route.dst.join('.')}/${route.dstLength} via ${this.kernel.viaOf(route)}`)
       .sort();
   }
 }
@@ -198,11 +205,23 @@ t.test('recursion through foreign routes only, never through our own', (t) => {
   t.end();
 });
 
+/** What prefixes may be led to: next hops, and sets of them by primaries and backups. */
+const choices: readonly (readonly [readonly number[], readonly number[]])[] = [
+  ...[[], [1], [2], [3], [4]].map((primary) => [primary, []] as const),
+  ...([
+    [[1, 2], []],
+    [[1], [2]],
+    [[2], [3]],
+    [[3, 1], []],
+    [[4], [1, 2]],
+    [[1, 2], [3]],
+  ] as const),
+];
 const prefixCount = 6;
 const wantedStep = fc.record({
   kind: fc.constant('want' as const),
   prefix: fc.nat(prefixCount - 1),
-  nextHop: fc.nat(4),
+  choice: fc.nat(choices.length - 1),
 });
 const otherSteps = fc.oneof(
   fc.record({
@@ -219,6 +238,9 @@ const otherSteps = fc.oneof(
   fc.record({ kind: fc.constant('change' as const), prefix: fc.nat(prefixCount - 1) }),
   fc.record({ kind: fc.constant('link' as const), index: fc.constantFrom(1, 2), up: fc.boolean() }),
   fc.record({ kind: fc.constant('overrun' as const) }),
+  fc.record({ kind: fc.constant('hint' as const), nextHop: fc.integer({ min: 1, max: 3 }), down: fc.boolean() }),
+  fc.record({ kind: fc.constant('nexthopGone' as const), which: fc.nat(7) }),
+  fc.record({ kind: fc.constant('nexthopChanged' as const), which: fc.nat(7), other: fc.nat(7) }),
   fc.record({ kind: fc.constant('step' as const), times: fc.integer({ min: 1, max: 4 }) }),
   fc.record({ kind: fc.constant('time' as const), ms: fc.nat(500) }),
 );
@@ -226,20 +248,41 @@ const steps = fc.array(fc.oneof({ weight: 2, arbitrary: wantedStep }, { weight: 
   maxLength: 60,
 });
 
-t.test('any history of wishes, foreign routes, sabotage, links and overruns ends as wanted', (t) => {
+const supports = fc.constantFrom<NexthopSupport>('none', 'groups', 'resilientGroups');
+
+t.test('any history of wishes, foreign routes, sabotage, links, hints and overruns ends as wanted', (t) => {
   fc.assert(
-    fc.property(steps, (history) => {
-      const b = new Bench();
+    fc.property(supports, steps, (support, history) => {
+      const b = new Bench(support);
       // 1: on eth0; 2: on eth1; 3: behind a gateway on eth1, when that route is there; 4: nowhere.
       ['10.0.1.5', '10.0.2.5', '40.0.0.1', '50.0.0.1'].forEach((address, i) => b.track(i + 1, address));
       b.kernel.addForeign(foreign([40, 0, 0, 0], { gateway: [10, 0, 2, 1], interfaceIndex: 2 }));
+      const targets = choices.map(([primary, backup], i) =>
+        primary.length + backup.length > 1 ? b.define(i, primary, backup) : (primary[0] ?? 0),
+      );
       const wanted = new Map<number, number>();
+      const down = new Set<number>();
       for (const step of history) {
         switch (step.kind) {
           case 'want':
-            wanted.set(step.prefix, step.nextHop);
-            b.want(step.prefix, `20.0.${step.prefix}.0/24`, step.nextHop);
+            wanted.set(step.prefix, step.choice);
+            b.want(step.prefix, `20.0.${step.prefix}.0/24`, targets[step.choice]!);
             break;
+          case 'hint':
+            if (step.down) down.add(step.nextHop);
+            else down.delete(step.nextHop);
+            b.syncer.setNextHopDown(step.nextHop, step.down);
+            break;
+          case 'nexthopGone':
+            b.kernel.removeNexthop([...b.kernel.nexthops.keys()][step.which] ?? 0);
+            break;
+          case 'nexthopChanged': {
+            const all = [...b.kernel.nexthops.values()];
+            const [it, other] = [all[step.which], all[step.other]];
+            if (it && other && it.group.length > 0 === other.group.length > 0)
+              b.kernel.setNexthop({ ...other, id: it.id });
+            break;
+          }
           case 'foreign':
             if (b.kernel.links.get(1)!.flags)
               b.kernel.addForeign(foreign([20, 0, step.prefix, 0], { priority: step.metric }));
@@ -279,21 +322,29 @@ t.test('any history of wishes, foreign routes, sabotage, links and overruns ends
         2: [2, '10.0.2.5 2'],
         3: b.kernel.routes.has(keyOf(foreign([40, 0, 0, 0]))) ? [2, '10.0.2.1 2'] : undefined,
       };
+      const usable = (nextHops: readonly number[]) =>
+        nextHops
+          .filter((each) => !down.has(each) && via[each] && b.kernel.links.get(via[each][0])!.flags !== 0)
+          .map((each) => via[each]![1])
+          .sort();
       const expected: string[] = [];
-      for (const [prefix, nextHop] of wanted) {
-        const lead = via[nextHop];
+      for (const [prefix, choice] of wanted) {
+        const [primary, backup] = choices[choice]!;
+        const leads = usable(primary).length ? usable(primary) : usable(backup);
         const blocked = [...b.kernel.routes.values()].some(
           (route) => route.protocol === 4 && route.dst[0] === 20 && route.dst[2] === prefix,
         );
-        const installed = lead !== undefined && b.kernel.links.get(lead[0])!.flags !== 0 && !blocked;
-        if (installed) expected.push(`20.0.${prefix}.0/24 via ${lead[1]}`);
-        const status = nextHop === 0 ? 0 : installed ? 2 : blocked ? 3 : 1;
+        const installed = leads.length > 0 && !blocked;
+        if (installed) expected.push(`20.0.${prefix}.0/24 via ${leads.join(' + ')}`);
+        const status = choice === 0 ? 0 : installed ? 2 : blocked ? 3 : 1;
         if (b.status.get(prefix) !== status)
           throw new Error(`status of ${prefix}: ${b.status.get(prefix)}, not ${status}`);
       }
       t.strictSame(b.ours(), expected.sort());
       const { counts } = b.syncer;
       if (counts[FibStatus.installed] !== expected.length) throw new Error(`counts ${String(counts)}`);
+      b.syncer.removeAll();
+      t.same(b.kernel.nexthops, new Map(), 'no object is left behind');
     }),
     { numRuns: Number(process.env.TORTIE_RUNS ?? 1000) },
   );

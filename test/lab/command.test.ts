@@ -51,8 +51,8 @@ t.test('npm run lab: two hosts, then a route reflector', { skip }, async (t) => 
   const { code, stdout, stderr } = await running.ended;
   t.equal(code, 0, stderr + stdout);
   for (const expected of [
-    /^172\.18\.0\.0\/24 via 192\.168\.245\.172 dev ens33 proto bgp metric 20$/m,
-    /^172\.17\.0\.0\/24 via 192\.168\.245\.168 dev ens33 proto bgp metric 20$/m,
+    /^172\.18\.0\.0\/24 (nhid \d+ )?via 192\.168\.245\.172 dev ens33 proto bgp metric 20$/m,
+    /^172\.17\.0\.0\/24 (nhid \d+ )?via 192\.168\.245\.168 dev ens33 proto bgp metric 20$/m,
     /172\.17\.0\.2 -> 172\.18\.0\.2 +ttl 62 .* seen there as 172\.17\.0\.2$/m,
     /Node-3 has joined; nothing was changed on Reflector/,
     /^Node-1# bgpctl show routes\n.*\S/m,
@@ -108,7 +108,7 @@ t.test(
     const run = (line: string | undefined) =>
       spawnSync('sh', ['-c', line ?? 'false'], { encoding: 'utf8', env: { ...process.env, PATH: pathWithNode() } });
     const routes = run(commands.find((line) => line.includes('node-1 ip route')));
-    t.match(routes.stdout, /^172\.18\.0\.0\/24 via 192\.168\.245\.1 dev ens33 proto bgp metric 20 *$/m);
+    t.match(routes.stdout, /^172\.18\.0\.0\/24 (nhid \d+ )?via 192\.168\.245\.1 dev ens33 proto bgp metric 20 *$/m);
     const shown = run(commands.find((line) => /node-1.*show routes$/.test(line)));
     t.match([shown.status, shown.stdout], [0, /172\.18\.0\.0\/24 +192\.168\.245\.1 /], shown.stderr);
     const cleaned = run(commands.find((line) => line.includes('--clean')));
