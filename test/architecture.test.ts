@@ -32,7 +32,11 @@ const TABLE: { readonly module: string; readonly path: string; readonly may: rea
   { module: 'bgp', path: 'bgp/src/', may: [] },
   { module: 'netlink', path: 'netlink/src/', may: ['koffi', 'node'] },
   { module: 'support', path: 'src/support/', may: ['bgp', 'node:fs', 'node:os', 'node:util'] },
-  { module: 'config', path: 'src/config/', may: ['bgp', 'support', 'zod/v3', 'yaml', 'node:fs', 'node:fs/promises'] },
+  {
+    module: 'config',
+    path: 'src/config/',
+    may: ['bgp', 'support', 'policy', 'zod/v3', 'yaml', 'node:fs', 'node:fs/promises'],
+  },
   { module: 'rib', path: 'src/rib/', may: ['bgp', 'support'] },
   { module: 'policy', path: 'src/policy/', may: ['bgp', 'support', 'rib'] },
   { module: 'export', path: 'src/export/', may: ['bgp', 'rib', 'policy', 'session (types)', 'support'] },
@@ -55,7 +59,7 @@ const TABLE: { readonly module: string; readonly path: string; readonly may: rea
   {
     module: 'cli',
     path: 'src/cli/',
-    may: ['bgp', 'config', 'control (types)', 'support', 'commander', 'ws', 'node:http'],
+    may: ['bgp', 'config', 'policy', 'control (types)', 'support', 'commander', 'ws', 'node:http'],
   },
   { module: 'lab', path: 'src/lab/', may: ['netlink', 'support', 'bgp', 'yaml', 'node'] },
   { module: 'bgpctl', path: 'src/bgpctl.ts', may: ['cli', 'lab', 'support'] },

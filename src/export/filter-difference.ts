@@ -4,8 +4,8 @@
  */
 import { equalBytes } from 'bgp-parse';
 import type { FamilyRib } from '../rib/family-rib.js';
-import { Verdict } from './export-filter.js';
-import type { ExportFilter } from './export-filter.js';
+import { Verdict } from '../policy/export-filter.js';
+import type { ExportFilter } from '../policy/export-filter.js';
 
 /** Sources fit below. */
 const ATTRIBUTE_UNIT = 2 ** 16;

@@ -1,6 +1,6 @@
 /** What makes two peers get the same bytes: the key of an update group. */
 import type { Family } from 'bgp-parse';
-import type { ExportFilter } from './export-filter.js';
+import type { ExportFilter } from '../policy/export-filter.js';
 
 export interface GroupParameters {
   readonly family: Family;

@@ -18,7 +18,7 @@ import { AS_TRANS, AttributeCode, AttributeFlag, SegmentType } from 'bgp-parse';
 import { DEFAULT_LOCAL_PREF } from '../rib/columns/attribute-pool.js';
 import type { AttributePool, Identity } from '../rib/columns/attribute-pool.js';
 import { SourceKind } from '../rib/rib-peers.js';
-import type { EditedAttributes } from './export-filter.js';
+import type { EditedAttributes } from '../policy/export-filter.js';
 import type { GroupParameters } from './group-parameters.js';
 
 const TRANSITIVE = AttributeFlag.transitive;

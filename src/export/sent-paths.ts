@@ -12,7 +12,7 @@ import { PrefixFlag } from '../rib/columns/prefix-table.js';
 import { grow, grownCapacity } from '../rib/columns/grow.js';
 import type { Decision } from '../rib/decision.js';
 import type { FamilyRib } from '../rib/family-rib.js';
-import type { ExportFilter } from './export-filter.js';
+import type { ExportFilter } from '../policy/export-filter.js';
 
 /** Takes what differs. */
 export interface PathChanges {

@@ -7,7 +7,7 @@
 import { AttributeFlag } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import { SourceKind } from '../rib/rib-peers.js';
-import type { ExportFilter } from './export-filter.js';
+import type { ExportFilter } from '../policy/export-filter.js';
 import type { GroupParameters } from './group-parameters.js';
 import type { Member } from './member.js';
 import type { ChunkMemory } from './chunk-memory.js';
