@@ -13,6 +13,8 @@ export { loadConfig, parseConfig } from './config/load.js';
 export { Speaker } from './speaker.js';
 export type { ApplyReport, SpeakerDependencies } from './speaker.js';
 export type * from './config/settings.js';
+export type * from './policy/definition.js';
+export type { PeerView, PolicyFunction, RouteView, Verdict } from './policy/policy-function.js';
 export type * from './control/dto.js';
 export type { PeerCommand, Queries, RouteFilter } from './control/queries.js';
 export { systemClock } from './support/clock.js';

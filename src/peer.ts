@@ -17,6 +17,13 @@ import type { PeerOptions } from './config/settings.js';
 import type { GroupParameters } from './export/group-parameters.js';
 import type { Member } from './export/member.js';
 import type { Pipeline } from './pipeline.js';
+import { many } from './policy/definition.js';
+import type { PolicyPeer } from './policy/condition.js';
+import type { ExportFilter } from './policy/export-filter.js';
+import { describeRejection, importEnvironment } from './policy/policies.js';
+import type { Judgement, Policies } from './policy/policies.js';
+import type { FamilyRib } from './rib/family-rib.js';
+import type { ImportFilter } from './rib/import-filter.js';
 import type { RibPeer, RibSession } from './rib/rib-peers.js';
 import { PeerBfd } from './peer-bfd.js';
 import { PeerLimits } from './peer-limits.js';
@@ -40,6 +47,7 @@ export interface PeerHost {
   readonly pipeline: Pipeline;
   readonly sessionDeps: PeerSessionDeps;
   readonly bfd: BfdPort;
+  policies(): Policies;
   /** Routes of clients are reflected to other clients. */
   clientToClient(): boolean;
   /** Within our own restart (RFC 4724). */
@@ -131,13 +139,39 @@ export class Peer implements SessionListener {
       : asn === 'external' || (asn !== this.#host.localAsn && asn !== 'internal');
   }
 
-  /** RFC 8212: without a policy an external peer gets and gives nothing. */
-  get importAccept(): boolean {
-    return this.options.import === undefined ? !this.external : this.options.import === 'accept';
+  /** What becomes of its routes. RFC 8212: without a policy an external peer gives nothing. */
+  get #import(): Judgement<ImportFilter> {
+    return this.#host.policies().importFor(this.options.import, this.external, this.#policyPeer);
   }
 
-  get exportAccept(): boolean {
-    return this.options.export === undefined ? !this.external : this.options.export === 'accept';
+  /** What it is told. RFC 8212: without a policy an external peer gets nothing. */
+  get #export(): Judgement<ExportFilter> {
+    return this.#host.policies().exportFor(this.options.export, this.external, this.#policyPeer);
+  }
+
+  get #policyPeer(): PolicyPeer {
+    const { asn } = this.options;
+    const configured = typeof asn === 'number' ? asn : asn === 'internal' ? this.#host.localAsn : 0;
+    return {
+      address: this.address,
+      asn: this.negotiated?.peerAsn ?? this.ribPeer?.session.asn ?? configured,
+      group: this.options.group,
+    };
+  }
+
+  /** Which statement of its import policies has rejected a path, in words; undefined = none has. */
+  whyRejected(rib: FamilyRib, prefixId: number, received: number): string | undefined {
+    if (this.options.import === undefined) return undefined;
+    const { pipeline } = this.#host;
+    const policies = this.#host.policies();
+    const chain = policies.chain('import', many(this.options.import));
+    const env = importEnvironment(rib.family, this.external, this.#policyPeer);
+    const pool = pipeline.rib.attributes;
+    const start = pool.start(received);
+    const prefix = { bytes: rib.addressBytes(prefixId), length: rib.prefixes.length[prefixId]! };
+    const octets = pool.bytes(received).slice(start, start + pool.length(received));
+    const trace = policies.trace(chain, env, prefix, octets);
+    return trace.accepted ? undefined : describeRejection(chain.names, trace.decidedBy);
   }
 
   /** Stale paths are still waited for. */
@@ -189,30 +223,38 @@ export class Peer implements SessionListener {
     return closed;
   }
 
-  /** Takes new settings that need no new session. */
+  /** Takes new settings that need no new session; policies come later, with `applyImport` and `applyExport`. */
   reconfigure(options: PeerOptions): void {
     this.options = options;
     this.session.reconfigure(options);
     this.bfd.reconfigure(options);
     const otherLimit = this.limits.reconfigure(options);
     if (!this.ribPeer || !this.negotiated) return;
-    const { pipeline } = this.#host;
     if (otherLimit) this.#applyLimit(this.ribPeer, this.negotiated);
     this.#watchOutIfAsked();
-    if (this.ribPeer.session.importAccept !== this.importAccept)
-      pipeline.rib.setImport(this.ribPeer, this.importAccept);
-    this.applyExport();
+  }
+
+  /** Import policies may be others: what the peer has said is judged again where they are. */
+  applyImport(): void {
+    if (!this.ribPeer) return;
+    const { accept, filter } = this.#import;
+    const { importAccept, importFilter, group } = this.ribPeer.session;
+    if (accept === importAccept && filter === importFilter && group === this.options.group) return;
+    this.#host.pipeline.rib.setImport(this.ribPeer, accept, filter, this.options.group);
+    this.#host.pipeline.schedule();
   }
 
   /** What may be told to the peer has changed: what differs is sent. */
   applyExport(): void {
     const { pipeline } = this.#host;
-    const accept = this.exportAccept;
+    if (!this.members.some((member) => member)) return;
+    const { accept, filter } = this.#export;
     for (const [index, member] of this.members.entries()) {
       const now = member?.group.parameters;
       const clientToClient = !now?.client || this.#host.clientToClient();
-      if (!member || !now || (now.accept === accept && now.clientToClient === clientToClient)) continue;
-      this.members[index] = pipeline.exporter.repolicy(member, { ...now, accept, clientToClient });
+      if (!member || !now || (now.accept === accept && now.filter === filter && now.clientToClient === clientToClient))
+        continue;
+      this.members[index] = pipeline.exporter.repolicy(member, { ...now, accept, filter, clientToClient });
     }
     pipeline.schedule();
   }
@@ -373,6 +415,7 @@ export class Peer implements SessionListener {
 
   #ribSession(negotiated: Negotiated, addresses: readonly NodeAddress[]): RibSession {
     const own = addresses.find((candidate) => equalBytes(candidate.bytes, negotiated.localAddress));
+    const { accept, filter } = this.#import;
     return {
       address: this.address,
       asn: negotiated.peerAsn,
@@ -383,7 +426,9 @@ export class Peer implements SessionListener {
       families: negotiated.families,
       addPathReceive: negotiated.addPathReceive,
       extendedNextHop: negotiated.extendedNextHop,
-      importAccept: this.importAccept,
+      importAccept: accept,
+      importFilter: filter,
+      group: this.options.group,
       interfaceName: this.options.interface ?? own?.interfaceName,
     };
   }
@@ -413,7 +458,7 @@ export class Peer implements SessionListener {
       external: negotiated.type === 'external',
       client,
       clientToClient: !client || this.#host.clientToClient(),
-      accept: this.exportAccept,
+      ...this.#export,
       fourOctetAs: negotiated.fourOctetAs,
       extendedNextHop: negotiated.extendedNextHop,
       addPathLimit: this.#addPathLimit(family, negotiated),

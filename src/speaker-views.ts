@@ -24,15 +24,19 @@ import { DECISION_REASONS } from './rib/decision.js';
 import type { FamilyRib } from './rib/family-rib.js';
 import { attributesOf, longestMatch, matchingIds, pathsOf, prefixIds } from './rib/route-view.js';
 import type { PathView } from './rib/route-view.js';
+import { chainText } from './speaker-policies.js';
 import type { Clock } from './support/clock.js';
 
 export class SpeakerViews {
   readonly #pipeline: Pipeline;
   readonly #clock: Clock;
+  readonly #peerOf: (ribPeerId: number) => Peer | undefined;
 
-  constructor(pipeline: Pipeline, clock: Clock) {
+  /** `peerOf`: by the RIB's id. */
+  constructor(pipeline: Pipeline, clock: Clock, peerOf: (ribPeerId: number) => Peer | undefined) {
     this.#pipeline = pipeline;
     this.#clock = clock;
+    this.#peerOf = peerOf;
   }
 
   /** Routes that pass the filter; `peer` is the one the filter names. */
@@ -48,7 +52,7 @@ export class SpeakerViews {
         for (const view of pathsOf(rib, family, id, this.#withBackup)) {
           if (filter.best && !view.best) continue;
           if (filter.peer && (!peer?.ribPeer || view.peerId !== peer.ribPeer.id)) continue;
-          yield this.#route(family, view);
+          yield this.#route(family, view, filter.peer !== undefined);
         }
       }
     }
@@ -101,6 +105,7 @@ export class SpeakerViews {
     const { rib } = this.#pipeline;
     const establishedAtMs = session.establishedAtMs;
     const received = (ribPeer?.paths[0] ?? 0) + (ribPeer?.paths[1] ?? 0);
+    const isAccepted = ribPeer !== undefined && rib.peers.importAccept[ribPeer.id] === 1;
     let advertised = 0;
     for (const member of peer.members) if (member) advertised += this.#pipeline.exporter.advertisedCount(member);
     return {
@@ -120,10 +125,10 @@ export class SpeakerViews {
       holdTimeSeconds: negotiated?.holdTimeSeconds ?? options.holdTimeSeconds,
       keepaliveTimeSeconds: negotiated?.keepaliveTimeSeconds ?? options.keepaliveTimeSeconds,
       capabilities: [...(negotiated?.peerCapabilities ?? [])],
-      import: options.import ?? (peer.importAccept ? 'accept' : 'reject'),
-      export: options.export ?? (peer.exportAccept ? 'accept' : 'reject'),
+      import: chainText(options.import) ?? (peer.external ? 'reject' : 'accept'),
+      export: chainText(options.export) ?? (peer.external ? 'reject' : 'accept'),
       received,
-      accepted: ribPeer && rib.peers.importAccept[ribPeer.id] === 1 ? received : 0,
+      accepted: isAccepted ? received - ribPeer.rejected[0]! - ribPeer.rejected[1]! : 0,
       advertised,
       messagesIn: session.counters.messagesIn,
       messagesOut: session.counters.messagesOut,
@@ -193,10 +198,17 @@ export class SpeakerViews {
     if (id !== 0) yield id;
   }
 
-  #route(family: FamilyRib, view: PathView): RouteDto {
+  #reason(family: FamilyRib, view: PathView): string {
+    if (view.reason !== 'import-rejected') return view.reason;
+    const peer = this.#peerOf(view.peerId);
+    return peer?.whyRejected(family, view.prefixId, family.paths.receivedOf(view.path)) ?? view.reason;
+  }
+
+  /** `asReceived`: with the attributes from before import policy; a rejected path is always shown so. */
+  #route(family: FamilyRib, view: PathView, asReceived = false): RouteDto {
     const { rib, fibFeed } = this.#pipeline;
     const session = view.peerId === 0 ? undefined : rib.peers.get(view.peerId)?.session;
-    const attributes = attributesOf(rib, view.attribute);
+    const attributes = attributesOf(rib, asReceived ? family.paths.receivedOf(view.path) : view.attribute);
     return {
       prefix: this.prefixText(family, view.prefixId),
       family: family.family,
@@ -210,7 +222,7 @@ export class SpeakerViews {
       ...attributeFields(attributes),
       pathId: view.pathId ?? null,
       stale: view.stale,
-      reason: view.reason,
+      reason: this.#reason(family, view),
       ageSeconds: Math.max(0, this.#pipeline.elapsedSeconds - view.changedAtSeconds),
     };
   }

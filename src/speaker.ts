@@ -36,9 +36,11 @@ import type { MonitorListener } from './monitor-feed.js';
 import { Peer } from './peer.js';
 import type { PeerHost } from './peer.js';
 import { Pipeline } from './pipeline.js';
+import type { PolicyFunction } from './policy/policy-function.js';
 import { peerKey } from './session/address.js';
 import { Restart } from './restart.js';
 import { SessionServer } from './session/session-server.js';
+import { SpeakerPolicies } from './speaker-policies.js';
 import { SpeakerViews } from './speaker-views.js';
 import type { Cancel, Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
@@ -51,6 +53,8 @@ import { warmUp } from './warm-up.js';
 export interface SpeakerDependencies {
   readonly clock: Clock;
   readonly log: Log;
+  /** Policies written as functions, by the names that `import` and `export` call them. They fail closed. */
+  readonly policies?: { readonly [name: string]: PolicyFunction };
   /** Memory of the process, octets; shown in the summary. */
   readonly residentBytes?: () => number;
   /** How late the process ran its timers; shown in the summary. */
@@ -63,6 +67,9 @@ export type ApplyReport = readonly string[];
 /** Shared by all sessions: one read of a socket at a time is parsed in place. */
 const RECEIVE_BUFFER_OCTETS = 256 * 1024;
 const NODE_ADDRESSES_MS = 1000;
+
+/** Keys of the configuration that policies are made of. */
+const POLICY_KEYS = ['policies', 'prefixLists', 'asPathLists', 'communityLists', 'pools'] as const;
 
 export class Speaker implements Queries {
   readonly #clock: Clock;
@@ -83,6 +90,7 @@ export class Speaker implements Queries {
   /** Peers by session key (address, and interface of link-local ones). */
   readonly #peers = new Map<string, Peer>();
   readonly #ranges: ListenRanges;
+  readonly #policies: SpeakerPolicies;
   #originated = new Map<string, Prefix>();
   #restart: Restart | undefined;
   #cancelWarmUp: Cancel | undefined;
@@ -103,6 +111,11 @@ export class Speaker implements Queries {
     this.#loopDelayMs = dependencies.loopDelayMs ?? (() => null);
     this.#ranges = new ListenRanges(this.#clock, this.#log);
     this.#forwarding = new ForwardingCheck(procSysctls, this.#log);
+    this.#policies = new SpeakerPolicies({
+      log: this.#log,
+      functions: dependencies.policies ?? {},
+      peers: () => this.#peers.values(),
+    });
     this.#startedMs = this.#clock.nowMs();
   }
 
@@ -120,6 +133,7 @@ export class Speaker implements Queries {
       },
       { clock: this.#clock, log: this.#log },
     );
+    this.#policies.check(settings);
     this.#ranges.set(settings.listenRanges);
     this.#setRangePasswords([], settings.listenRanges);
     await this.#startKernelSide(settings);
@@ -133,7 +147,8 @@ export class Speaker implements Queries {
       advertiseWhenInstalled: settings.advertise === 'whenInstalled',
       onEndOfRib: () => this.#restart?.peersChanged(),
     });
-    this.#views = new SpeakerViews(this.#pipeline, this.#clock);
+    this.#policies.start(settings, this.#pipeline.rib);
+    this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peerOf(id));
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
     this.#bfd = new Bfd({ fatal: (error) => this.#warn('BFD', error) }, this.#log);
@@ -159,6 +174,7 @@ export class Speaker implements Queries {
 
   /** Takes new settings and touches only what differs. Rejects, changing nothing, when they cannot be applied. */
   async apply(settings: Settings): Promise<ApplyReport> {
+    this.#policies.check(settings);
     const changes = diffSettings(this.#settings, settings);
     const report: string[] = [];
     const changed = new Set(changes.global.map((change) => change.key));
@@ -178,8 +194,13 @@ export class Speaker implements Queries {
       this.#fib?.encapsulate(settings.encapsulation);
       report.push(`encapsulation: ${settings.encapsulation?.mode ?? 'off'}`);
     }
+    const otherPolicies = POLICY_KEYS.filter((key) => changed.has(key));
+    if (otherPolicies.length > 0) report.push(`policies: changed ${otherPolicies.join(', ')}`);
+    const otherGroups = [...changes.peers.changed, ...changes.listenRanges.changed].some(({ keys }) =>
+      keys.includes('group'),
+    );
+    this.#policies.prepare(this.#settings, this.#pipeline.rib, otherPolicies.length > 0 || otherGroups);
     if (changed.has('clientToClientReflection')) {
-      for (const peer of this.#peers.values()) peer.applyExport();
       report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);
     }
     if ([...changed].some((key) => key.startsWith('multipath.') || key === 'fib.backup')) {
@@ -205,6 +226,7 @@ export class Speaker implements Queries {
       this.#pipeline.advertiseWhenInstalled(settings.advertise === 'whenInstalled');
       report.push(`advertise: ${settings.advertise ?? 'always'}`);
     }
+    this.#policies.tellPeers();
     if (changed.has('fib.masquerade')) report.push('masquerading: new pools');
     for (const network of changes.networks.added) report.push(`network ${JSON.stringify(network)}: added`);
     for (const network of changes.networks.removed) report.push(`network ${JSON.stringify(network)}: removed`);
@@ -278,7 +300,12 @@ export class Speaker implements Queries {
       memoryBytes: this.#residentBytes(),
       loopDelayMs: this.#loopDelayMs(),
       masquerade: masqueradeDto(this.#settings, this.#fib),
-      warnings: [...this.#warnings, ...this.#ranges.warnings, ...this.#forwarding.warnings()],
+      warnings: [
+        ...this.#warnings,
+        ...this.#ranges.warnings,
+        ...this.#forwarding.warnings(),
+        ...this.#policies.warnings,
+      ],
     };
   }
 
@@ -361,6 +388,7 @@ export class Speaker implements Queries {
         receiveBuffer: new Uint8Array(RECEIVE_BUFFER_OCTETS),
       },
       bfd,
+      policies: () => this.#policies.current,
       clientToClient: () => this.#settings.clientToClientReflection,
       restarting: () => this.#restart?.isActive === true,
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
@@ -470,6 +498,11 @@ export class Speaker implements Queries {
     }
   }
 
+  #peerOf(ribPeerId: number): Peer | undefined {
+    for (const peer of this.#peers.values()) if (peer.ribPeer?.id === ribPeerId) return peer;
+    return undefined;
+  }
+
   #find(address: string): Peer | undefined {
     const bytes = parseAddress(bare(address));
     if (!bytes) return undefined;
@@ -558,6 +591,7 @@ export class Speaker implements Queries {
       this.#log.info({ prefix: text }, `network ${text}: originated`);
     }
     this.#originated = wanted;
+    this.#policies.networksChanged([...wanted.values()], rib);
     this.#pipeline.schedule();
   }
 

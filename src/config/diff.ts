@@ -130,6 +130,8 @@ function diffGlobal(before: Settings, after: Settings): { key: string; effect: R
   const compare = (path: string, keys: Keys, name: string, a: unknown, b: unknown): void => {
     if (!same(a, b)) out.push({ key: path, effect: keys[name]!.reload });
   };
+  for (const name of ['policies', 'prefixLists', 'asPathLists', 'communityLists', 'pools'] as const)
+    compare(name, ROOT_KEYS, name, before.policy[name], after.policy[name]);
   for (const name of ['asn', 'routerId', 'clusterId', 'clientToClientReflection', 'port', 'advertise'] as const)
     compare(name, ROOT_KEYS, name, before[name], after[name]);
   compare('encapsulation', ROOT_KEYS, 'encapsulation', before.encapsulation, after.encapsulation);

@@ -3,6 +3,14 @@
  * `docs/configuration.schema.json` for editors. Pure; `generate-docs.ts` writes the files and a test compares them.
  */
 import type { Key, Keys } from './kinds.js';
+import {
+  COMMUNITY_CHANGE_KEYS,
+  MATCH_KEYS,
+  POLICY_KEYS,
+  PREPEND_KEYS,
+  SET_KEYS,
+  STATEMENT_KEYS,
+} from './policy-schema.js';
 import { GROUP_KEYS, NETWORK_KEYS, PEER_KEYS, PEER_OPTION_KEYS, RANGE_KEYS, ROOT, ROOT_KEYS } from './schema.js';
 
 const INTRODUCTION = `# Configuration
@@ -36,6 +44,12 @@ export function configurationMarkdown(): string {
       rangeOnly,
     ),
     section('peers, groups and listenRanges', 'A peer takes what it does not set itself from its group.', GROUP_KEYS),
+    section('policies', 'Each named policy has these keys. docs/policy.md is the guide.', POLICY_KEYS),
+    section('policies: statements', 'Each statement of a policy.', STATEMENT_KEYS),
+    section('policies: match', 'Of a statement; a list may be written as its only entry.', MATCH_KEYS),
+    section('policies: set', 'Of a statement.', SET_KEYS),
+    section('policies: set.community', 'First `remove`, then `replace`, then `add`.', COMMUNITY_CHANGE_KEYS),
+    section('policies: set.prepend', 'Where it is a map.', PREPEND_KEYS),
     ...Object.entries({ ...GROUP_KEYS, ...ROOT_KEYS })
       .filter(
         ([name, key]) => key.kind.keys && !['networks', 'peers', 'listenRanges', 'groups', 'policies'].includes(name),

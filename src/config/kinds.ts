@@ -86,12 +86,20 @@ function hasControlCharacter(value: string): boolean {
   return false;
 }
 
-function matching(allowed: string, accepts: (value: string) => boolean): Kind<string> {
+/** A text that a parser takes. */
+export function matching(allowed: string, accepts: (value: string) => boolean): Kind<string> {
   return judged(
     allowed,
     { type: 'string', description: allowed },
     (value) => typeof value === 'string' && accepts(value),
   );
+}
+
+/** A number or a text that a parser takes. */
+export function scalar(allowed: string, accepts: (value: number | string) => boolean): Kind<number | string> {
+  return judged(allowed, { type: ['integer', 'string'], description: allowed }, (value) => {
+    return (typeof value === 'number' || typeof value === 'string') && accepts(value);
+  });
 }
 
 export const address: Kind<string> = matching('an IPv4 or IPv6 address', (value) => parseAddress(value) !== undefined);

@@ -17,7 +17,7 @@ import { readJson, type Source } from './source.js';
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /** Reads and checks a file. Rejects with a `ConfigError` that holds all problems; a file that cannot be read is one, too. */
-export async function loadConfig(file: string): Promise<Settings> {
+export async function loadConfig(file: string, functions: readonly string[] = []): Promise<Settings> {
   let bytes: Buffer;
   try {
     bytes = await readFile(file);
@@ -29,7 +29,7 @@ export async function loadConfig(file: string): Promise<Settings> {
       { line: 1, column: 1, path: '', message: `the file is larger than ${MOST_BYTES >> 20} MB` },
     ]);
   }
-  return parseConfig(bytes.toString('utf8'), file);
+  return parseConfig(bytes.toString('utf8'), file, functions);
 }
 
 function explainRead(error: unknown): string {
@@ -40,21 +40,27 @@ function explainRead(error: unknown): string {
   return `cannot be read (${code ?? String(error)})`;
 }
 
-/** Checks the text of a configuration. Rejects with a `ConfigError`; `file` is only for its messages. */
-export async function parseConfig(text: string, file: string): Promise<Settings> {
+/**
+ * Checks the text of a configuration. Rejects with a `ConfigError`; `file` is only for its messages. `functions`: names
+ * of policies that the program gives to the speaker itself.
+ */
+export async function parseConfig(text: string, file: string, functions: readonly string[] = []): Promise<Settings> {
   const plain = text.startsWith('\ufeff') ? text.slice(1) : text;
   // Loading and running the YAML reader takes longer than all the rest, and only it knows places: JSON without any
   // problem (what programs write) does without it.
   const json = readJson(plain);
-  const quick = json && judge(json);
+  const quick = json && judge(json, functions);
   if (quick?.settings) return quick.settings;
   const { readYaml } = await import('./yaml-source.js');
-  const { settings, problems } = judge(readYaml(plain));
+  const { settings, problems } = judge(readYaml(plain), functions);
   if (settings) return settings;
   throw new ConfigError(file, problems);
 }
 
-function judge(source: Source): { settings: Settings | undefined; problems: readonly Problem[] } {
+function judge(
+  source: Source,
+  functions: readonly string[],
+): { settings: Settings | undefined; problems: readonly Problem[] } {
   const problems: Problem[] = [...source.problems];
   const seen = new Set<string>();
   const report = (path: Path, message: string, onKey = false): void => {
@@ -67,7 +73,7 @@ function judge(source: Source): { settings: Settings | undefined; problems: read
   if (problems.length === 0) {
     const raw = checkShapes(source.value ?? {}, report);
     if (raw) {
-      checkSense(raw, report);
+      checkSense(raw, functions, report);
       if (problems.length === 0) return { settings: resolveSettings(raw), problems };
     }
   }

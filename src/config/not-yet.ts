@@ -12,9 +12,6 @@ const remove = (key: string): string => `${key} is not in this version yet; remo
 
 /** Reports each key in use that is not built yet. */
 export function checkNotYet(raw: RawConfig, report: Report): void {
-  if (Object.keys(raw.policies ?? {}).length > 0) {
-    report(['policies'], 'policies are not in this version yet: leave the map empty; accept and reject are built in');
-  }
   for (const [name, group] of Object.entries(raw.groups ?? {})) checkPeerOptions(group, ['groups', name], report);
   raw.peers?.forEach((peer, index) => checkPeerOptions(peer, ['peers', index], report));
   raw.listenRanges?.forEach((range, index) => checkPeerOptions(range, ['listenRanges', index], report));

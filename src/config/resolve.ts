@@ -51,6 +51,13 @@ export function resolveSettings(raw: RawConfig): Settings {
       asPath: raw.multipath?.asPath ?? DEFAULTS.multipath.asPath,
     },
     advertise: raw.advertise,
+    policy: {
+      policies: raw.policies ?? {},
+      prefixLists: raw.prefixLists ?? {},
+      asPathLists: raw.asPathLists ?? {},
+      communityLists: raw.communityLists ?? {},
+      pools: raw.pools ?? [],
+    },
     fib: {
       enabled: fib.enabled ?? DEFAULTS.fib.enabled,
       table: fib.table ?? DEFAULTS.fib.table,

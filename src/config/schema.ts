@@ -4,6 +4,7 @@
  * from it, and `resolve.ts` takes its defaults from `DEFAULTS`.
  */
 import { FAMILIES } from 'bgp-parse';
+import { POLICY_ROOT_KEYS } from './policy-schema.js';
 import {
   address,
   asn,
@@ -66,6 +67,7 @@ const seconds = { unit: 'seconds' } as const;
 const notYet = { notYet: true } as const;
 const asnOrType = either(asn, oneOf('internal', 'external'));
 const policyName = text(64);
+const policyChain = either(policyName, list(policyName));
 
 /** Keys that a peer, a group and a listen range share. */
 export const PEER_OPTION_KEYS = {
@@ -195,16 +197,16 @@ export const PEER_OPTION_KEYS = {
     'Limit of advertised prefixes of each family: a guard against leaks. With more to tell, the session is closed (Cease, Maximum Number of Prefixes Reached).',
   ),
   import: key(
-    policyName,
+    policyChain,
     'live',
     '`accept` for internal peers, nothing for external ones (RFC 8212)',
-    'Policy for routes from the peer: `accept` or `reject`.',
+    'Policy for routes from the peer: the name of one, or several that are asked in turn. Built in: `accept`, `reject`, `node`.',
   ),
   export: key(
-    policyName,
+    policyChain,
     'live',
     '`accept` for internal peers, nothing for external ones (RFC 8212)',
-    'Policy for routes to the peer: `accept` or `reject`.',
+    'Policy for routes to the peer: the name of one, or several that are asked in turn. Built in: `accept`, `reject`, `node`.',
   ),
   role: key(
     oneOf('provider', 'customer', 'peer', 'routeServer', 'routeServerClient'),
@@ -274,11 +276,6 @@ export const NETWORK_KEYS = {
   prefix: key(prefix, 'live', 'none', 'This prefix, always.'),
   interface: key(interfaceName, 'live', 'none', 'The connected subnets of this interface, followed live.'),
 } as const;
-
-const policies: Kind<Record<string, unknown>> = {
-  ...named<unknown>(map({})),
-  json: { type: 'object' },
-};
 
 export const ROOT_KEYS = {
   asn: key(asn, 'sessions', undefined, 'Our AS number.'),
@@ -414,13 +411,7 @@ export const ROOT_KEYS = {
     'none, no tunnel',
     'Tunnel to hosts in other subnets.',
   ),
-  policies: key(
-    policies,
-    'live',
-    '{}',
-    'Named policies; none in this version. `accept` and `reject` are built in.',
-    notYet,
-  ),
+  ...POLICY_ROOT_KEYS,
   control: key(
     map({
       socket: key(text(107), 'restart', '/run/tortie/control.sock', 'Path of the Unix socket `bgpctl` talks to.'),

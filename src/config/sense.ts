@@ -4,22 +4,23 @@
  */
 import { equalBytes, formatPrefix, parseAddress, parsePrefix } from 'bgp-parse';
 import { checkNotYet } from './not-yet.js';
+import { checkPolicies, checkPolicyUse } from './policy-sense.js';
 import type { Path } from './problems.js';
 import { defaultKeepalive, normalAddress, withGroup } from './resolve.js';
 import { DEFAULTS, type RawConfig, type RawPeer, type RawPeerOptions, type RawRange } from './schema.js';
 
 type Report = (path: Path, message: string) => void;
 
-const BUILT_IN_POLICIES = ['accept', 'reject'];
-
-export function checkSense(raw: RawConfig, report: Report): void {
+/** `functions`: policies that the embedding program brings along. */
+export function checkSense(raw: RawConfig, functions: readonly string[], report: Report): void {
   if (raw.asn === undefined) report(['asn'], 'is missing: give our AS number');
   raw.listen?.forEach((value, index) =>
     checkDuplicate(raw.listen!.map(normalAddress), normalAddress(value), ['listen', index], report),
   );
   checkNetworks(raw, report);
-  checkPeers(raw, report);
-  checkRanges(raw, report);
+  checkPeers(raw, functions, report);
+  checkRanges(raw, functions, report);
+  checkPolicies(raw, functions, report);
   checkNotYet(raw, report);
   checkMasquerade(raw, report);
   checkEncapsulation(raw, report);
@@ -63,7 +64,7 @@ function checkHostBits(value: string, at: Path, report: Report): void {
     report(at, `${value} has host bits set; did you mean ${formatPrefix(prefix)}?`);
 }
 
-function checkPeers(raw: RawConfig, report: Report): void {
+function checkPeers(raw: RawConfig, functions: readonly string[], report: Report): void {
   const firstAt = new Map<string, number>();
   raw.peers?.forEach((peer, index) => {
     const at = ['peers', index];
@@ -78,10 +79,11 @@ function checkPeers(raw: RawConfig, report: Report): void {
       checkAddresses(merged, origin, report);
     }
     checkOptions(merged, at, origin, raw, report);
+    checkPolicyUse(merged, origin, raw, functions, report);
   });
 }
 
-function checkRanges(raw: RawConfig, report: Report): void {
+function checkRanges(raw: RawConfig, functions: readonly string[], report: Report): void {
   const firstAt = new Map<string, number>();
   raw.listenRanges?.forEach((range, index) => {
     const at = ['listenRanges', index];
@@ -96,7 +98,9 @@ function checkRanges(raw: RawConfig, report: Report): void {
       if (first !== undefined) report([...at, 'prefix'], `${text} is already listenRanges[${first}]`);
       else firstAt.set(text, index);
     }
-    checkOptions(withGroup(range, raw.groups), at, origin, raw, report);
+    const merged = withGroup(range, raw.groups);
+    checkOptions(merged, at, origin, raw, report);
+    checkPolicyUse(merged, origin, raw, functions, report);
   });
 }
 
@@ -164,12 +168,6 @@ function checkOptions(options: RawPeerOptions, at: Path, origin: Origin, raw: Ra
     report(origin('families'), 'is empty: name at least one family, or remove the key');
   if (isSet(options.multihop) && isSet(options.ttlSecurity)) {
     report(origin('ttlSecurity'), 'cannot be used with multihop; a peer several hops away is ttlSecurity: <hops>');
-  }
-  for (const direction of ['import', 'export'] as const) {
-    const name = options[direction];
-    if (name !== undefined && !BUILT_IN_POLICIES.includes(name)) {
-      report(origin(direction), `there is no policy ${JSON.stringify(name)}; allowed are accept and reject`);
-    }
   }
 }
 

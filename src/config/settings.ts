@@ -3,6 +3,7 @@
  * of these; it never reads files. Field names are the configuration's, with units in the name.
  */
 import type { Family } from 'bgp-parse';
+import type { OneOrMore, PolicyDefinitions } from '../policy/definition.js';
 
 export interface Settings {
   readonly asn: number;
@@ -21,6 +22,8 @@ export interface Settings {
   readonly multipath: MultipathSettings;
   /** `whenInstalled`: a route goes to peers once the kernel has it. Default `always`. */
   readonly advertise?: 'always' | 'whenInstalled' | undefined;
+  /** Policies and the lists they are made of. */
+  readonly policy: PolicyDefinitions;
   readonly fib: FibSettings;
   /** undefined = never. */
   readonly encapsulation: EncapsulationSettings | undefined;
@@ -65,9 +68,12 @@ export interface PeerOptions {
   readonly shutdown: boolean;
   readonly prefixLimit?: PrefixLimitSettings | undefined;
   readonly prefixLimitOut?: Omit<PrefixLimitSettings, 'action'> | undefined;
-  /** Policy names; `accept` and `reject` are built in. undefined = the default of the session type (RFC 8212). */
-  readonly import: string | undefined;
-  readonly export: string | undefined;
+  /**
+   * Policy names, several are asked in turn; `accept`, `reject` and `node` are built in. undefined = the default of the
+   * session type (RFC 8212).
+   */
+  readonly import: OneOrMore<string> | undefined;
+  readonly export: OneOrMore<string> | undefined;
 }
 
 export interface PrefixLimitSettings {

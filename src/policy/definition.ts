@@ -17,7 +17,7 @@ export interface MatchDefinition {
   /** Inside of what this node originates, or not. */
   readonly own?: boolean | undefined;
   /** Patterns over AS numbers, or names of AS-path lists. */
-  readonly asPath?: OneOrMore<string> | undefined;
+  readonly asPath?: OneOrMore<string | number> | undefined;
   readonly asPathLength?: number | string | undefined;
   readonly originAs?: OneOrMore<number | string> | undefined;
   readonly neighborAs?: OneOrMore<number | string> | undefined;
@@ -54,7 +54,7 @@ export type PrependDefinition =
   number | { readonly as?: 'own' | 'last' | undefined; readonly times?: number | undefined };
 
 export interface SetDefinition {
-  /** A number, or an adjustment: "+10", "-10". */
+  /** A number, or an adjustment: "+= 10", "-= 10". */
   readonly localPref?: number | string | undefined;
   /** A number, an adjustment, or `none`. */
   readonly med?: number | string | undefined;
@@ -85,7 +85,7 @@ export interface PolicyDefinition {
 export interface PolicyDefinitions {
   readonly policies: { readonly [name: string]: PolicyDefinition };
   readonly prefixLists: { readonly [name: string]: readonly string[] };
-  readonly asPathLists: { readonly [name: string]: readonly string[] };
+  readonly asPathLists: { readonly [name: string]: readonly (string | number)[] };
   readonly communityLists: { readonly [name: string]: readonly string[] };
   /** Where container networks come from: what the policy `node` lets in. */
   readonly pools: readonly string[];

@@ -6,6 +6,7 @@ import { AttributeCode, AttributeFlag, Origin, SegmentType, parseAddress } from 
 import { CommunitySet } from './community-set.js';
 import type { PrependDefinition, SetDefinition } from './definition.js';
 import { many } from './definition.js';
+import { MOST_PREPENDS } from './limits.js';
 import { parseAdjustment, parseCommunityPatterns } from './patterns.js';
 import type { Adjustment, CommunityKind, CommunityPattern } from './patterns.js';
 import type { NextHopRule, Subject } from './subject.js';
@@ -22,8 +23,6 @@ const CODES: Readonly<Record<CommunityKind, number>> = {
   large: AttributeCode.largeCommunities,
 };
 const WIDTHS: Readonly<Record<CommunityKind, number>> = { standard: 4, extended: 8, large: 12 };
-
-export const MOST_PREPENDS = 100;
 
 interface CommunityEdit {
   readonly kind: CommunityKind;

@@ -38,9 +38,10 @@ export class Names {
     );
   }
 
-  asPaths(text: string): AsPathPattern[] {
+  asPaths(value: string | number): AsPathPattern[] {
+    const text = String(value);
     const list = isName(text) ? named(this.#definitions.asPathLists, text, 'AS-path list') : [text];
-    return list.map((pattern) => remember(this.#asPaths, pattern, () => new AsPathPattern(pattern)));
+    return list.map(String).map((pattern) => remember(this.#asPaths, pattern, () => new AsPathPattern(pattern)));
   }
 
   communitySet(texts: readonly string[]): CommunitySet {

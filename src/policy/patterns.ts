@@ -49,7 +49,7 @@ export function parseRange(value: number | string): NumberRange | undefined {
   return least <= most && most <= MAX_U32 ? { least, most } : undefined;
 }
 
-/** A number, or "+10" / "-10" = that much more or less. */
+/** A number, or "+= 10" / "-= 10" = that much more or less ("+10" alone would be the number 10 to YAML). */
 export interface Adjustment {
   readonly relative: boolean;
   readonly value: number;
@@ -57,10 +57,10 @@ export interface Adjustment {
 
 export function parseAdjustment(value: number | string): Adjustment | undefined {
   const text = String(value);
-  const match = /^([+-]?)(\d{1,10})$/.exec(text);
-  if (!match || Number(match[2]) > MAX_U32 || (typeof value === 'number' && value < 0)) return undefined;
+  const match = /^(?:([+-])= ?)?(\d{1,10})$/.exec(text);
+  if (!match || Number(match[2]) > MAX_U32) return undefined;
   const amount = Number(match[2]);
-  return { relative: match[1] !== '', value: match[1] === '-' ? -amount : amount };
+  return { relative: match[1] !== undefined, value: match[1] === '-' ? -amount : amount };
 }
 
 export type CommunityKind = 'standard' | 'large' | 'extended';

@@ -184,6 +184,14 @@ function plainJudgement(names: OneOrMore<string> | undefined, external: boolean)
   return first === 'accept' ? EVERYTHING : first === 'reject' ? NOTHING : undefined;
 }
 
+/** `rejected by policy from-transit statement 2 (bogons)`. */
+export function describeRejection(names: readonly string[], decidedBy: Trace['decidedBy']): string {
+  if (!decidedBy) return `rejected by policy ${names.at(-1)}: no statement has accepted it`;
+  const { policy, statement, name } = decidedBy;
+  const where = statement === 0 ? 'default' : `statement ${statement}`;
+  return `rejected by policy ${policy} ${where}${name === undefined ? '' : ` (${name})`}`;
+}
+
 /** On import the peer is where the route is from. */
 export function importEnvironment(family: Family, external: boolean, peer: PolicyPeer): Environment {
   return { family, type: external ? 'external' : 'internal', peer, from: peer };

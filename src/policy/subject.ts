@@ -57,7 +57,7 @@ export class Subject {
       const extended = (bytes[at]! & AttributeFlag.extendedLength) !== 0;
       const value = at + (extended ? 4 : 3);
       const next = value + (extended ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!);
-      switch (bytes[at + 1]) {
+      switch (bytes[at + 1]!) {
         case AttributeCode.origin:
           this.originAt = value;
           break;
