@@ -12,7 +12,12 @@ import type { ForwardingFacts, Sysctls } from './support/sysctls.js';
 
 /** For the kernel side. */
 export function hostDuties(settings: Settings): HostDuties {
-  return { masqueradePools: settings.fib.masquerade?.pools ?? [] };
+  return {
+    masqueradePools: settings.fib.masquerade?.pools ?? [],
+    blackholes: settings.networks.flatMap((network) =>
+      'prefix' in network && network.blackhole ? [network.prefix] : [],
+    ),
+  };
 }
 
 /** For `show summary`. */
@@ -21,6 +26,12 @@ export function masqueradeDto(settings: Settings, fib: FibPort | undefined): Sum
   if (!pools || !fib) return null;
   const { repaired, error } = fib.host().masquerade;
   return { pools, repaired, error: error ?? null };
+}
+
+/** Why the host is not as the settings ask. */
+export function hostWarnings(fib: FibPort | undefined): string[] {
+  const error = fib?.host().blackholes.error;
+  return error === undefined ? [] : [error];
 }
 
 /** Kernel settings that forwarding depends on, checked at the start and whenever somebody asks. */
@@ -82,7 +93,7 @@ export function forwardingFacts(settings: Settings, kernel: KernelState): Forwar
     ipv6,
     interfaces: present,
     multipath: Math.max(settings.multipath.ebgp, settings.multipath.ibgp) > 1,
-    nexthopObjects: false,
+    nexthopObjects: settings.fib.nexthopObjects !== 'never',
   };
 }
 

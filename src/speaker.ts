@@ -27,7 +27,7 @@ import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js'
 import type { PeerCommand, Queries, RouteFilter } from './control/queries.js';
 import { FibStatus } from './fib/port.js';
 import type { FibEvents, FibPort, FibRow, KernelState } from './fib/port.js';
-import { ForwardingCheck, hostDuties, masqueradeDto } from './host.js';
+import { ForwardingCheck, hostDuties, hostWarnings, masqueradeDto } from './host.js';
 import { LinkWatch } from './link-watch.js';
 import { ListenRanges } from './listen-ranges.js';
 import { localNetworks } from './local-networks.js';
@@ -303,6 +303,7 @@ export class Speaker implements Queries {
       warnings: [
         ...this.#warnings,
         ...this.#ranges.warnings,
+        ...hostWarnings(this.#fib),
         ...this.#forwarding.warnings(),
         ...this.#policies.warnings,
       ],
@@ -326,8 +327,8 @@ export class Speaker implements Queries {
 
   async *fib(): AsyncIterable<FibRowDto> {
     if (!this.#fib || !this.#settings.fib.enabled) return;
-    const { table, metric, protocol } = this.#settings.fib;
-    for await (const row of this.#fib.rows()) yield fibRow(row, table, metric, protocol);
+    const { metric, protocol } = this.#settings.fib;
+    for await (const row of this.#fib.rows()) yield fibRow(row, this.#fib.table, metric, protocol);
   }
 
   command(address: string, command: PeerCommand, text?: string): string | undefined {

@@ -110,6 +110,7 @@ export const IFLA_MASTER = 10;
 export const IFLA_LINKINFO = 18;
 export const IFLA_IFALIAS = 20;
 export const IFLA_INFO_KIND = 1;
+export const IFLA_VRF_TABLE = 1;
 export const IFLA_INFO_DATA = 2;
 
 export const IFLA_VXLAN_ID = 1;

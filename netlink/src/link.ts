@@ -16,6 +16,8 @@ export interface LinkMessage {
   readonly master: number;
   /** "bridge", "veth", "vxlan"; empty for plain devices. */
   readonly kind: string;
+  /** Of a VRF device. */
+  readonly vrfTable?: number | undefined;
   /** Link-layer address. */
   readonly address: Uint8Array;
 }
@@ -25,7 +27,8 @@ export function decodeLink(reader: MessageReader): LinkMessage {
   const family = reader.u8(at);
   const index = reader.i32(at + 4);
   const flags = reader.u32(at + 8);
-  let [name, kind] = ['', ''];
+  let name = '';
+  let info: LinkInfo = { kind: '', vrfTable: undefined };
   let [mtu, master] = [0, 0];
   let address: Uint8Array = new Uint8Array(0);
   while (reader.nextAttribute()) {
@@ -33,18 +36,34 @@ export function decodeLink(reader: MessageReader): LinkMessage {
     else if (reader.attributeType === C.IFLA_MTU) mtu = reader.valueU32();
     else if (reader.attributeType === C.IFLA_MASTER) master = reader.valueU32();
     else if (reader.attributeType === C.IFLA_ADDRESS) address = reader.valueBytes();
-    else if (reader.attributeType === C.IFLA_LINKINFO) kind = readKind(reader);
+    else if (reader.attributeType === C.IFLA_LINKINFO) info = readInfo(reader);
   }
-  return { family, index, name, flags, mtu, master, kind, address };
+  return { family, index, name, flags, mtu, master, address, ...info };
 }
 
-function readKind(reader: MessageReader): string {
+type LinkInfo = Pick<LinkMessage, 'kind' | 'vrfTable'>;
+
+function readInfo(reader: MessageReader): LinkInfo {
   const rest = reader.attributesRest;
   let kind = '';
+  let vrfTable: number | undefined;
   reader.within(reader.valueStart, reader.valueStart + reader.valueLength);
-  while (reader.nextAttribute()) if (reader.attributeType === C.IFLA_INFO_KIND) kind = reader.valueText();
+  while (reader.nextAttribute()) {
+    if (reader.attributeType === C.IFLA_INFO_KIND) kind = reader.valueText();
+    // The kind comes before its data, whose numbers mean something else for each kind.
+    else if (reader.attributeType === C.IFLA_INFO_DATA && kind === 'vrf') vrfTable = readVrfTable(reader);
+  }
   reader.within(rest.start, rest.end);
-  return kind;
+  return { kind, vrfTable };
+}
+
+function readVrfTable(reader: MessageReader): number | undefined {
+  const rest = reader.attributesRest;
+  let table: number | undefined;
+  reader.within(reader.valueStart, reader.valueStart + reader.valueLength);
+  while (reader.nextAttribute()) if (reader.attributeType === C.IFLA_VRF_TABLE) table = reader.valueU32();
+  reader.within(rest.start, rest.end);
+  return table;
 }
 
 export function encodeLinkDump(writer: MessageWriter, sequence: number): void {

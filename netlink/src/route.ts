@@ -44,11 +44,15 @@ export class RouteMessage {
   gatewayFamily = 0;
   readonly gateway = new Uint8Array(16);
   nexthopId = 0;
+  /** Octets of `prefSrc`: 4, 16, or 0 = none. */
+  prefSrcLength = 0;
+  /** The source address that this host's own packets are given by the route. */
+  readonly prefSrc = new Uint8Array(16);
   hops: readonly RouteHop[] = EMPTY;
 
   clear(): void {
     this.family = this.dstLength = this.tos = this.table = this.protocol = this.scope = this.type = this.flags = 0;
-    this.priority = this.interfaceIndex = this.gatewayFamily = this.nexthopId = 0;
+    this.priority = this.interfaceIndex = this.gatewayFamily = this.nexthopId = this.prefSrcLength = 0;
     this.dst.fill(0);
     this.gateway.fill(0);
     this.hops = EMPTY;
@@ -91,6 +95,9 @@ export function decodeRoute(reader: MessageReader, into: RouteMessage): void {
         break;
       case C.RTA_VIA:
         into.gatewayFamily = readVia(reader, into.gateway);
+        break;
+      case C.RTA_PREFSRC:
+        into.prefSrcLength = reader.copyValue(into.prefSrc);
         break;
       case C.RTA_NH_ID:
         into.nexthopId = reader.valueU32();
@@ -155,6 +162,7 @@ export function encodeRoute(
   writer.attribute(C.RTA_DST, route.dst, size);
   writer.attributeU32(C.RTA_TABLE, route.table);
   if (route.priority) writer.attributeU32(C.RTA_PRIORITY, route.priority);
+  if (route.prefSrcLength) writer.attribute(C.RTA_PREFSRC, route.prefSrc, route.prefSrcLength);
   if (route.nexthopId) writer.attributeU32(C.RTA_NH_ID, route.nexthopId);
   if (route.gatewayFamily) writeGateway(writer, route.family, route.gatewayFamily, route.gateway);
   if (route.interfaceIndex) writer.attributeU32(C.RTA_OIF, route.interfaceIndex);

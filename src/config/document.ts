@@ -36,7 +36,7 @@ export function configurationMarkdown(): string {
   return [
     INTRODUCTION,
     section('The node', 'Keys at the top of the file.', ROOT_KEYS),
-    section('networks', 'Each entry has exactly one of these keys.', NETWORK_KEYS),
+    section('networks', 'Each entry has exactly one of `prefix` and `interface`.', NETWORK_KEYS),
     section('peers', 'The keys below, and all of *peers, groups and listenRanges*.', peerOnly),
     section(
       'listenRanges',

@@ -63,6 +63,8 @@ export function resolveSettings(raw: RawConfig): Settings {
       table: fib.table ?? DEFAULTS.fib.table,
       protocol: fib.protocol ?? DEFAULTS.fib.protocol,
       metric: fib.metric ?? DEFAULTS.fib.metric,
+      vrf: fib.vrf,
+      prefSrc: resolvePrefSrc(fib.prefSrc),
       setSysctls: fib.setSysctls,
       masquerade: fib.masquerade && { pools: (fib.masquerade.pools ?? []).map(normalPrefix) },
       backup: fib.backup ?? DEFAULTS.fib.backup,
@@ -92,8 +94,15 @@ function resolveEncapsulation(raw: RawConfig['encapsulation']): EncapsulationSet
   };
 }
 
-function resolveNetwork(raw: { prefix?: string | undefined; interface?: string | undefined }): NetworkSettings {
-  return raw.prefix !== undefined ? { prefix: normalPrefix(raw.prefix) } : { interface: raw.interface! };
+function resolvePrefSrc(raw: string | string[] | undefined): readonly string[] | undefined {
+  return raw === undefined ? undefined : (Array.isArray(raw) ? raw : [raw]).map(normalAddress);
+}
+
+type RawNetwork = NonNullable<RawConfig['networks']>[number];
+
+function resolveNetwork(raw: RawNetwork): NetworkSettings {
+  if (raw.prefix === undefined) return { interface: raw.interface! };
+  return { prefix: normalPrefix(raw.prefix), ...(raw.blackhole ? { blackhole: true } : {}) };
 }
 
 function resolveOptions(raw: RawPeerOptions, group: string | undefined): PeerOptions {

@@ -275,6 +275,12 @@ export const RANGE_KEYS = {
 export const NETWORK_KEYS = {
   prefix: key(prefix, 'live', 'none', 'This prefix, always.'),
   interface: key(interfaceName, 'live', 'none', 'The connected subnets of this interface, followed live.'),
+  blackhole: key(
+    boolean,
+    'live',
+    'false',
+    'With `prefix`: what is sent to an address of it that no other route leads to is dropped here, instead of leaving by the default route (docs/host.md).',
+  ),
 } as const;
 
 export const ROOT_KEYS = {
@@ -291,7 +297,7 @@ export const ROOT_KEYS = {
     list(map(NETWORK_KEYS)),
     'live',
     '[]',
-    'What this node originates; each entry has one of the two keys.',
+    'What this node originates; each entry has a prefix or an interface.',
   ),
   clusterId: key(dottedQuad, 'sessions', 'the router id', 'Route reflector cluster (RFC 4456).'),
   clientToClientReflection: key(
@@ -335,6 +341,18 @@ export const ROOT_KEYS = {
         'Marks our routes in the kernel (`ip route` shows 186 as `bgp`). Routes of another protocol are never touched.',
       ),
       metric: key(integer(1, 4294967295), 'restart', '20', 'Metric of our routes.'),
+      vrf: key(
+        interfaceName,
+        'restart',
+        'none',
+        'Instead of `table`: the table of this VRF device, where next hops are then resolved, too. Needs a kernel with VRF support.',
+      ),
+      prefSrc: key(
+        either(address, list(address, 2)),
+        'restart',
+        'none',
+        'Source address that packets of this host itself get when they leave by one of our routes (`src` in `ip route`); one, or a list with one of each family. Must be an address of this node.',
+      ),
       setSysctls: key(
         boolean,
         'restart',

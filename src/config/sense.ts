@@ -23,6 +23,9 @@ export function checkSense(raw: RawConfig, functions: readonly string[], report:
   checkPolicies(raw, functions, report);
   checkNotYet(raw, report);
   checkMasquerade(raw, report);
+  checkPrefSrc(raw, report);
+  if (raw.fib?.vrf !== undefined && raw.fib.table !== undefined)
+    report(['fib', 'vrf'], 'cannot be used with table: the table is that of the VRF device');
   checkEncapsulation(raw, report);
   if (raw.advertise === 'whenInstalled' && raw.fib?.enabled === false)
     report(['advertise'], 'whenInstalled needs fib.enabled: true');
@@ -42,6 +45,11 @@ function checkNetworks(raw: RawConfig, report: Report): void {
       report(at, 'must have one of the keys prefix and interface');
       return;
     }
+    if (network.blackhole) {
+      if (network.prefix === undefined)
+        report([...at, 'blackhole'], 'needs the key prefix: a connected subnet needs none');
+      else if (raw.fib?.enabled === false) report([...at, 'blackhole'], 'needs fib.enabled: true');
+    }
     if (network.prefix !== undefined) checkHostBits(network.prefix, [...at, 'prefix'], report);
     const identity = network.prefix ?? network.interface!;
     if (seen.has(identity)) report(at, `${identity} is listed twice`);
@@ -56,6 +64,14 @@ function checkMasquerade(raw: RawConfig, report: Report): void {
   if (raw.fib?.enabled === false) report(at, 'needs fib.enabled: true');
   if (!masquerade.pools?.length) report([...at, 'pools'], 'must name at least one prefix');
   masquerade.pools?.forEach((pool, index) => checkHostBits(pool, [...at, 'pools', index], report));
+}
+
+function checkPrefSrc(raw: RawConfig, report: Report): void {
+  const value = raw.fib?.prefSrc;
+  const bytes = (Array.isArray(value) ? value : value === undefined ? [] : [value]).map((text) => parseAddress(text)!);
+  const at = ['fib', 'prefSrc'];
+  if (new Set(bytes.map((each) => each.length)).size < bytes.length) report(at, 'may have one address of each family');
+  if (bytes.some((each) => each.every((octet) => octet === 0))) report(at, 'must be the address of one host');
 }
 
 function checkHostBits(value: string, at: Path, report: Report): void {

@@ -34,7 +34,13 @@ export interface Settings {
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** What this node originates: a static prefix, or the connected subnets of an interface, followed live. */
-export type NetworkSettings = { readonly prefix: string } | { readonly interface: string };
+export type NetworkSettings =
+  | {
+      readonly prefix: string;
+      /** Its addresses that no longer route leads to are dropped, not sent on. */
+      readonly blackhole?: true;
+    }
+  | { readonly interface: string };
 
 /** Shared by a configured peer and by the dynamic peers of a listen range. */
 export interface PeerOptions {
@@ -117,6 +123,10 @@ export interface FibSettings {
   readonly table: number;
   readonly protocol: number;
   readonly metric: number;
+  /** VRF device whose table is used; then `table` does not count. */
+  readonly vrf?: string | undefined;
+  /** Preferred source addresses, at most one of each family. */
+  readonly prefSrc?: readonly string[] | undefined;
   /** Kernel settings that forwarding depends on are set, not only checked. */
   readonly setSysctls?: boolean | undefined;
   readonly nexthopObjects: 'auto' | 'never';

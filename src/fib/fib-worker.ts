@@ -49,7 +49,8 @@ class FibWorker implements SyncerEvents {
     );
     this.#encapsulation = start.encapsulation;
     if (start.settings.watchOnly) return;
-    this.#keeper = new HostKeeper(this, () => systemClock.nowMs());
+    this.#keeper = new HostKeeper(start.settings, this, () => systemClock.nowMs());
+    this.#syncer.mirror.watcher = this.#keeper.blackholes;
     this.#keeper.set(start.duties);
   }
 

@@ -5,12 +5,14 @@
  * memory stays bounded by the table.
  */
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
-import type { AddressBytes, Family } from 'bgp-parse';
+import { type AddressBytes, type Family, parseAddress } from 'bgp-parse';
 import { closeSocket, createWakeup, wake } from 'netlink';
 import type { EncapsulationSettings, FibSettings } from '../config/settings.js';
 import type { Log } from '../support/log.js';
 import { type HostDuties, type HostState, NO_DUTIES, NO_HOST_STATE } from './host-keeper.js';
 import type { Counts, FromWorker, RowCursor, ToWorker, WorkerStart } from './messages.js';
+import { vrfTable } from './vrf.js';
+import type { PreferredSource } from './preferred-source.js';
 import type { FibEvents, FibPort, FibRow, KernelState, NextHopSet } from './port.js';
 
 const MAX_BATCHES = 8;
@@ -33,6 +35,8 @@ export class Fib implements FibPort {
   readonly #events: FibEvents;
   readonly #log: Log;
   readonly #rowRequests = new Map<number, { resolve: (answer: RowsAnswer) => void; reject: (error: Error) => void }>();
+  /** That of the VRF once that has been found. */
+  table: number;
   #port: MessagePort | undefined;
   #wakeFd = -1;
   #exited: Promise<void> = Promise.resolve();
@@ -44,17 +48,23 @@ export class Fib implements FibPort {
 
   constructor(settings: FibSettings & FibOptions, events: FibEvents, log: Log) {
     this.#settings = settings;
+    this.table = settings.table;
     this.#events = events;
     this.#log = log;
   }
 
-  /** Rejects when the worker cannot open its sockets or read the kernel. */
-  start(): Promise<KernelState> {
+  /** Rejects when the worker cannot open its sockets or read the kernel, or when there is no such VRF. */
+  async start(): Promise<KernelState> {
+    if (this.#settings.vrf !== undefined) this.table = vrfTable(this.#settings.vrf);
+    return this.#startWorker();
+  }
+
+  #startWorker(): Promise<KernelState> {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#wakeFd = createWakeup();
     const {
-      table,
+      vrf,
       protocol,
       metric,
       nexthopObjects,
@@ -63,8 +73,17 @@ export class Fib implements FibPort {
       receiveBuffer,
       duties = NO_DUTIES,
     } = this.#settings;
+    const { table } = this;
     const workerData: WorkerStart = {
-      settings: { table, protocol, metric, watchOnly, nexthopObjects },
+      settings: {
+        table,
+        protocol,
+        metric,
+        watchOnly,
+        nexthopObjects,
+        isVrf: vrf !== undefined,
+        prefSrc: parsePrefSrc(this.#settings.prefSrc),
+      },
       encapsulation: watchOnly ? undefined : this.#settings.encapsulation,
       port: port2,
       wakeFd: this.#wakeFd,
@@ -231,4 +250,10 @@ export class Fib implements FibPort {
         break;
     }
   }
+}
+
+function parsePrefSrc(texts: readonly string[] | undefined): PreferredSource | undefined {
+  const addresses = texts?.map((text) => parseAddress(text)!);
+  const ofLength = (length: number) => addresses?.find((address) => address.length === length);
+  return addresses && { ipv4: ofLength(4), ipv6: ofLength(16) };
 }

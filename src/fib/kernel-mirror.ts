@@ -14,6 +14,7 @@ import { NetworkState } from './network-state.js';
 import type { NexthopObjects } from './nexthop-objects.js';
 import { RowFlag } from './prefix-table.js';
 import { Reason } from './reconcile.js';
+import { NO_SOURCE, hasPreferredSource, type PreferredSource } from './preferred-source.js';
 import { Resync } from './resync.js';
 
 const AF_INET = 2;
@@ -30,6 +31,17 @@ export interface RouteOwnership {
   readonly table: number;
   readonly protocol: number;
   readonly metric: number;
+  readonly prefSrc?: PreferredSource | undefined;
+  /** The main table is nobody's business here (VRF): next hops are resolved in `table` alone. */
+  readonly isVrf?: boolean | undefined;
+}
+
+export interface RouteWatcher {
+  /** True = the route is the watcher's own. */
+  hear(route: RouteMessage, deleted: boolean, replaced: boolean): boolean;
+  /** Around a whole reading; what it has not heard of then is not there, if the reading is complete. */
+  beginReading(): void;
+  endReading(isComplete: boolean): void;
 }
 
 export class KernelMirror implements KernelListener {
@@ -46,6 +58,8 @@ export class KernelMirror implements KernelListener {
   nexthopsDue = false;
   /** Between a whole reading and the moment the stream has been caught up with: changes may be told twice. */
   replaying = false;
+  /** Sees routes that are not the RIB's first, and takes those that are its own. */
+  watcher: RouteWatcher | undefined;
   readonly #settings: RouteOwnership;
   readonly #kernel: Kernel;
   readonly #nowMs: () => number;
@@ -132,10 +146,10 @@ export class KernelMirror implements KernelListener {
   route(route: RouteMessage, deleted: boolean, replaced: boolean): void {
     const settings = this.#settings;
     if (route.nexthopId !== 0 && !this.#isOurs(route)) this.#objects.usedByOthers(route.nexthopId);
-    if (route.table !== settings.table && route.table !== RT_TABLE_MAIN) return;
+    if (route.table !== settings.table && (route.table !== RT_TABLE_MAIN || settings.isVrf)) return;
     const table = this.tables[route.family === AF_INET ? 0 : 1];
     if (this.#isOurs(route)) this.#ownRoute(table, route, deleted);
-    else this.#foreignRoute(table, route, deleted, replaced);
+    else if (this.watcher?.hear(route, deleted, replaced) !== true) this.#foreignRoute(table, route, deleted, replaced);
   }
 
   #isOurs(route: RouteMessage): boolean {
@@ -175,6 +189,10 @@ export class KernelMirror implements KernelListener {
   /** Where our route leads. */
   #leadOf(route: RouteMessage): number {
     if (route.tos !== 0) return OTHER_GATEWAY;
+    if (route.prefSrcLength !== 0 || this.#settings.prefSrc) {
+      const source = route.type === RTN_BLACKHOLE ? NO_SOURCE : (this.#settings.prefSrc ?? NO_SOURCE);
+      if (!hasPreferredSource(route, source)) return OTHER_GATEWAY;
+    }
     if (route.nexthopId !== 0) return this.#objects.codeOfId(route.nexthopId);
     if (route.type === RTN_UNICAST) return this.gateways.ofRoute(route, false);
     return route.type === RTN_BLACKHOLE ? BLACKHOLE_GATEWAY : OTHER_GATEWAY;
@@ -260,7 +278,9 @@ export class KernelMirror implements KernelListener {
       table.clearForeign();
     }
     this.replaying = true;
+    this.watcher?.beginReading();
     const complete = this.#kernel.readRoutes(this);
+    this.watcher?.endReading(complete);
     for (const table of this.tables) {
       const { rows } = table;
       for (let row = 0; row < rows.rowLimit; row++) {

@@ -117,6 +117,8 @@ export interface FibPort {
   /** What was adopted from a previous run and has not been asked for since is stale: remove it. */
   sweepStale(): void;
   rows(): AsyncIterable<FibRow>;
+  /** The routing table of our routes. */
+  readonly table: number;
   counts(): { installed: number; pending: number; failed: number };
   /** What is to be done on the host besides routes, from now on. */
   setDuties(duties: HostDuties): void;

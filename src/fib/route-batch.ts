@@ -5,6 +5,7 @@ import type { FamilyTable } from './family-table.js';
 import { BLACKHOLE_GATEWAY, type Gateways, NO_GATEWAY, OBJECT_CODE } from './gateways.js';
 import { type Kernel, KernelOperation, type RouteMessage } from './kernel.js';
 import type { NexthopObjects } from './nexthop-objects.js';
+import { type PreferredSource, preferredSource } from './preferred-source.js';
 
 const RTN_UNICAST = 1;
 const RTN_BLACKHOLE = 6;
@@ -16,6 +17,7 @@ const NO_HOPS: readonly RouteHop[] = [];
 export interface RouteIdentity {
   readonly table: number;
   readonly protocol: number;
+  readonly prefSrc?: PreferredSource | undefined;
   metric(addressFamily: number): number;
 }
 
@@ -109,6 +111,11 @@ export class RouteBatch {
   #lead(message: RouteMessage, code: number): void {
     message.type = code === BLACKHOLE_GATEWAY ? RTN_BLACKHOLE : RTN_UNICAST;
     if (code === BLACKHOLE_GATEWAY) return;
+    const source = this.#identity.prefSrc && preferredSource(this.#identity.prefSrc, message.family);
+    if (source) {
+      message.prefSrc.set(source);
+      message.prefSrcLength = source.length;
+    }
     if (code >= OBJECT_CODE) {
       message.nexthopId = this.#objects.kernelId(code);
       return;

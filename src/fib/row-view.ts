@@ -4,10 +4,12 @@ import { errnoName } from 'netlink';
 import type { FamilyTable } from './family-table.js';
 import { NO_GATEWAY, OBJECT_CODE } from './gateways.js';
 import type { FibRow } from './port.js';
+import { preferredSource } from './preferred-source.js';
 import { Reason } from './reconcile.js';
 import type { Syncer } from './syncer.js';
 
 const RTPROT_KERNEL = 2;
+const EINVAL = 22;
 /** /etc/iproute2/rt_protos as iproute2 ships it. */
 const protocolNames: Readonly<Record<number, string>> = {
   ...{ 1: 'redirect', 2: 'kernel', 3: 'boot', 4: 'static', 8: 'gated', 9: 'ra', 10: 'mrt', 11: 'zebra', 12: 'bird' },
@@ -66,10 +68,17 @@ function errorText(syncer: Syncer, table: FamilyTable, row: number): string | un
       return [...new Set(all)].join('; ');
     }
     case Reason.errno:
-      return errnoName(rows.errno[row]!);
+      return refusalText(syncer, table, rows.errno[row]!);
     default:
       return undefined;
   }
+}
+
+function refusalText(syncer: Syncer, table: FamilyTable, errno: number): string {
+  const { prefSrc } = syncer.settings;
+  const source = prefSrc && preferredSource(prefSrc, table.addressFamily);
+  if (errno !== EINVAL || !source) return errnoName(errno);
+  return `${errnoName(errno)}: fib.prefSrc ${formatAddress(source)} may be no address of this node`;
 }
 
 function unreachableText(syncer: Syncer, id: number): string {

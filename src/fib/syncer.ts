@@ -26,6 +26,7 @@ import {
 } from './port.js';
 import { NO_ID, RowFlag } from './prefix-table.js';
 import { Action, Reason, actionOf, decide, reasonOf, statusOf } from './reconcile.js';
+import type { PreferredSource } from './preferred-source.js';
 import { Retries } from './retries.js';
 import { RouteBatch } from './route-batch.js';
 import { StatusReport } from './status-report.js';
@@ -47,6 +48,10 @@ export interface SyncerSettings {
   readonly watchOnly: boolean;
   /** 'auto' = nexthop objects where the kernel has them, else classic next hops. */
   readonly nexthopObjects: 'auto' | 'never';
+  /** `table` is that of a VRF device. */
+  readonly isVrf?: boolean | undefined;
+  /** Default: the kernel's choice. */
+  readonly prefSrc?: PreferredSource | undefined;
 }
 
 export interface SyncerEvents {

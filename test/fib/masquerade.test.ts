@@ -20,7 +20,7 @@ function nft(...argv: string[]): string {
 const POOLS = ['172.16.0.0/12', 'fd00:17::/32'];
 
 async function started(t: Test, pools: readonly string[], keep = false): Promise<Harness> {
-  const harness = new Harness({ duties: { masqueradePools: pools } });
+  const harness = new Harness({ duties: { masqueradePools: pools, blackholes: [] } });
   t.teardown(() => harness.fib.stop(keep));
   await harness.fib.start();
   return harness;
@@ -40,7 +40,7 @@ t.test('the rules as nft lists them; gone after the stop; other tables are not t
   nft('add', 'table', 'ip', 'somebody');
   nft('add', 'chain', 'ip', 'somebody', 'theirs');
   const before = nft('list', 'table', 'ip', 'somebody');
-  const h = new Harness({ duties: { masqueradePools: POOLS } });
+  const h = new Harness({ duties: { masqueradePools: POOLS, blackholes: [] } });
   await h.fib.start();
   await until('the table', isThere);
   const text = rules();
@@ -80,15 +80,15 @@ t.test('whatever is done to the table by hand is undone, counted and told once',
   nft('add', 'table', 'inet', 'other');
   nft('add', 'table', 'inet', 'tortie');
   nft('delete', 'table', 'inet', 'other');
-  h.fib.setDuties({ masqueradePools: ['10.0.0.0/8'] });
+  h.fib.setDuties({ masqueradePools: ['10.0.0.0/8'], blackholes: [] });
   await until('new pools', () => isThere() && rules().includes('10.0.0.0/8') && !rules().includes('pools6'));
-  h.fib.setDuties({ masqueradePools: [] });
+  h.fib.setDuties({ masqueradePools: [], blackholes: [] });
   await until('no pools', () => !isThere());
   t.equal(h.fib.host().masquerade.repaired, harm.length, 'our own changes are no repairs');
 });
 
 t.test('a restart adopts the rules as they are, counters and all', needsNft, async (t) => {
-  const first = new Harness({ duties: { masqueradePools: POOLS } });
+  const first = new Harness({ duties: { masqueradePools: POOLS, blackholes: [] } });
   await first.fib.start();
   await until('the table', isThere);
   await first.fib.stop(true);

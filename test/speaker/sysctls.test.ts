@@ -110,7 +110,7 @@ t.test('which interfaces matter', async (t) => {
     ipv6: false,
     interfaces: ['br0', 'eth0', 'eth2'],
     multipath: false,
-    nexthopObjects: false,
+    nexthopObjects: true,
   });
   t.equal(interfaceTowards(Uint8Array.of(10, 9, 9, 7), kernel)?.name, 'eth2', 'the longest subnet');
   t.equal(interfaceTowards(Uint8Array.of(10, 9, 8, 7), kernel)?.name, 'eth1');
