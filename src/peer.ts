@@ -9,7 +9,6 @@ import {
   RouteRefreshSubtype,
   encodeRouteRefresh,
   equalBytes,
-  formatAddress,
 } from 'bgp-parse';
 import type { Family } from 'bgp-parse';
 import type { BfdPort } from './bfd/port.js';
@@ -27,6 +26,7 @@ import type { ImportFilter } from './rib/import-filter.js';
 import type { RibPeer, RibSession } from './rib/rib-peers.js';
 import { PeerBfd } from './peer-bfd.js';
 import { PeerLimits } from './peer-limits.js';
+import { peerKey } from './session/address.js';
 import { PeerSession } from './session/peer-session.js';
 import type { PeerSessionDeps } from './session/peer-session.js';
 import type { DownReason, Negotiated, SessionListener } from './session/types.js';
@@ -65,6 +65,7 @@ export interface PeerHost {
 export class Peer implements SessionListener {
   readonly address: Uint8Array;
   readonly dynamic: boolean;
+  readonly awaited: boolean;
   readonly session: PeerSession;
   options: PeerOptions;
   ribPeer: RibPeer | undefined;
@@ -82,8 +83,10 @@ export class Peer implements SessionListener {
   readonly #host: PeerHost;
   #cancelStale: Cancel | undefined;
 
-  constructor(address: Uint8Array, options: PeerOptions, dynamic: boolean, host: PeerHost) {
+  /** `awaited`: not a peer yet, but the place of the one that is to be found on the interface; it never starts. */
+  constructor(address: Uint8Array, options: PeerOptions, dynamic: boolean, host: PeerHost, awaited = false) {
     this.address = address;
+    this.awaited = awaited;
     this.options = options;
     this.dynamic = dynamic;
     this.#host = host;
@@ -128,7 +131,8 @@ export class Peer implements SessionListener {
   }
 
   get name(): string {
-    return formatAddress(this.address);
+    if (this.awaited) return `%${this.options.interface!}`;
+    return peerKey(this.address, this.options.interface);
   }
 
   /** From the settings until a session says more. */
@@ -198,7 +202,7 @@ export class Peer implements SessionListener {
   }
 
   start(): void {
-    if (this.options.shutdown || this.disabled) return;
+    if (this.options.shutdown || this.disabled || this.awaited) return;
     this.session.start();
     this.bfd.start();
   }
@@ -441,9 +445,17 @@ export class Peer implements SessionListener {
   }
 
   #groupParameters(family: Family, negotiated: Negotiated, addresses: readonly NodeAddress[]): GroupParameters {
-    const own = ownNextHops(addresses, negotiated.localAddress);
+    const own = ownNextHops(
+      addresses,
+      negotiated.localAddress,
+      this.options.interface,
+      negotiated.type === 'external' || negotiated.extendedNextHop,
+    );
     const familyIndex = family === 'ipv4-unicast' ? 0 : 1;
-    const nextHop = familyIndex === 1 ? own.ipv6 : (own.ipv4 ?? (negotiated.extendedNextHop ? own.ipv6 : undefined));
+    // On an unnumbered link IPv4 addresses, should there be any, need not be known at the other end.
+    const extended = negotiated.extendedNextHop ? own.ipv6 : undefined;
+    const overLinkLocal = isLinkLocal(negotiated.localAddress);
+    const nextHop = familyIndex === 1 ? own.ipv6 : overLinkLocal ? (extended ?? own.ipv4) : (own.ipv4 ?? extended);
     if (nextHop && !isLinkLocal(nextHop)) this.#host.ownNextHop(nextHop);
     if (!nextHop) {
       this.#host.log.warn(

@@ -99,8 +99,7 @@ export class Pipeline {
       seed: options.seed,
       onEndOfRib: options.onEndOfRib,
       nextHopTracker: fib && {
-        // Of a global and link-local pair (RFC 2545 §3) the kernel gets the global one: it resolves on any link.
-        track: (id, address, interfaceName) => fib.trackNextHop(id, address.slice(0, 16), interfaceName),
+        track: (id, address, interfaceName) => fib.trackNextHop(id, address, interfaceName),
         forget: (id) => fib.forgetNextHop(id),
         lost: (id) => fib.nextHopDown(id),
         found: (id) => fib.nextHopUp(id),

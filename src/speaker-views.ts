@@ -148,6 +148,9 @@ export class SpeakerViews {
   #notes(peer: Peer): string[] {
     const notes: string[] = [];
     const { options } = peer;
+    if (peer.awaited) {
+      notes.push(`nobody has been heard on ${options.interface} yet: no router advertisement, and no connection`);
+    }
     if (options.shutdown) notes.push('administratively down: shutdown is set in the configuration');
     if (peer.disabled) notes.push('administratively down: disabled with bgpctl');
     if (peer.limits.heldDown !== undefined) notes.push(peer.limits.heldDown);

@@ -22,7 +22,7 @@ import type { Family, Prefix } from 'bgp-parse';
 import { Bfd } from './bfd/bfd.js';
 import type { BfdPort } from './bfd/port.js';
 import { diffSettings, untilRestart } from './config/diff.js';
-import type { ListenRangeSettings, PeerOptions, Settings } from './config/settings.js';
+import type { ListenRangeSettings, PeerOptions, PeerSettings, Settings } from './config/settings.js';
 import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
 import type { PeerCommand, Queries, RouteFilter } from './control/queries.js';
 import { FibStatus } from './fib/port.js';
@@ -48,6 +48,7 @@ import { deriveRouterId, readNodeAddresses } from './support/node-addresses.js';
 import type { NodeAddress } from './support/node-addresses.js';
 import { procSysctls } from './support/sysctls.js';
 import { packageVersion } from './support/version.js';
+import { UnnumberedPeers, unnumberedInterface } from './unnumbered.js';
 import { warmUp } from './warm-up.js';
 
 export interface SpeakerDependencies {
@@ -91,6 +92,7 @@ export class Speaker implements Queries {
   readonly #peers = new Map<string, Peer>();
   readonly #ranges: ListenRanges;
   readonly #policies: SpeakerPolicies;
+  readonly #unnumbered: UnnumberedPeers;
   #originated = new Map<string, Prefix>();
   #restart: Restart | undefined;
   #cancelWarmUp: Cancel | undefined;
@@ -110,6 +112,7 @@ export class Speaker implements Queries {
     this.#residentBytes = dependencies.residentBytes ?? (() => 0);
     this.#loopDelayMs = dependencies.loopDelayMs ?? (() => null);
     this.#ranges = new ListenRanges(this.#clock, this.#log);
+    this.#unnumbered = this.#createUnnumbered();
     this.#forwarding = new ForwardingCheck(procSysctls, this.#log);
     this.#policies = new SpeakerPolicies({
       log: this.#log,
@@ -156,12 +159,12 @@ export class Speaker implements Queries {
     this.#restart = new Restart(settings, {
       clock: this.#clock,
       pipeline: this.#pipeline,
-      peers: () => this.#peers.values(),
+      peers: () => this.#allPeers(),
       sweepKernel: () => this.#fib?.sweepStale(),
     });
     this.#followNetworks();
     this.#pipeline.turn();
-    for (const peer of settings.peers) this.#addPeer(parseAddress(bare(peer.address))!, peer, false).start();
+    for (const peer of settings.peers) this.#addConfigured(peer);
     // Last, so that nobody is refused whom we know.
     try {
       await this.#server.start();
@@ -208,17 +211,24 @@ export class Speaker implements Queries {
       report.push(describeForwarding(settings));
     }
     for (const { address } of changes.peers.removed) {
-      await this.#removePeer(this.#find(address)!, CeaseSubcode.peerDeconfigured);
+      const interfaceName = unnumberedInterface(address);
+      if (interfaceName === undefined) await this.#removePeer(this.#find(address)!, CeaseSubcode.peerDeconfigured);
+      else await this.#unnumbered.remove(interfaceName, CeaseSubcode.peerDeconfigured);
       report.push(`peer ${address}: removed`);
     }
     for (const { after, keys, effect } of changes.peers.changed) {
-      report.push(...(await this.#changePeer(this.#find(after.address)!, after, keys, effect)));
+      const interfaceName = unnumberedInterface(after.address);
+      const change =
+        interfaceName === undefined
+          ? this.#changePeer(this.#find(after.address)!, after, keys, effect)
+          : this.#unnumbered.change(interfaceName, after, keys, effect);
+      report.push(...(await change));
     }
     for (const peer of changes.peers.added) {
       // A peer that had come by a listen range is configured now.
       const dynamic = this.#find(peer.address);
       if (dynamic) await this.#removePeer(dynamic, CeaseSubcode.otherConfigurationChange);
-      this.#addPeer(parseAddress(bare(peer.address))!, peer, false).start();
+      this.#addConfigured(peer);
       report.push(`peer ${peer.address}: added`);
     }
     report.push(...(await this.#applyRanges(settings, changes.listenRanges)));
@@ -245,6 +255,7 @@ export class Speaker implements Queries {
     this.#restart?.cancel();
     this.#cancelWarmUp?.();
     this.#pipeline?.stop();
+    this.#unnumbered.stop();
     await Promise.all([
       ...[...this.#peers.values()].map((peer) => peer.session.stop(subcode)),
       this.#server?.stop(),
@@ -276,7 +287,7 @@ export class Speaker implements Queries {
 
   summary(): SummaryDto {
     const { rib } = this.#pipeline;
-    const peers = [...this.#peers.values()];
+    const peers = this.#allPeers();
     const fib = this.#fib?.counts() ?? { installed: 0, pending: 0, failed: 0 };
     return {
       version: packageVersion(),
@@ -311,7 +322,7 @@ export class Speaker implements Queries {
   }
 
   peers(): PeerDto[] {
-    return [...this.#peers.values()].map((peer) => this.#views.peer(peer));
+    return this.#allPeers().map((peer) => this.#views.peer(peer));
   }
 
   peer(address: string): PeerDto | undefined {
@@ -406,6 +417,29 @@ export class Speaker implements Queries {
     };
   }
 
+  /** Configured peers, dynamic ones, and places of those that are still to be found. */
+  #allPeers(): Peer[] {
+    return [...this.#peers.values(), ...this.#unnumbered.waiting()];
+  }
+
+  #addConfigured(settings: PeerSettings): void {
+    const interfaceName = unnumberedInterface(settings.address);
+    if (interfaceName === undefined) this.#addPeer(parseAddress(bare(settings.address))!, settings, false).start();
+    else this.#unnumbered.add(interfaceName, settings);
+  }
+
+  #createUnnumbered(): UnnumberedPeers {
+    return new UnnumberedPeers({
+      clock: this.#clock,
+      log: this.#log,
+      create: (address, options, awaited) =>
+        awaited ? new Peer(address, options, false, this.#host, true) : this.#addPeer(address, options, false),
+      remove: (peer, subcode) => this.#removePeer(peer, subcode),
+      change: (peer, options, keys, effect) => this.#changePeer(peer, options, keys, effect),
+      peer: (key) => this.#peers.get(key),
+    });
+  }
+
   #addPeer(address: Uint8Array, options: PeerOptions, dynamic: boolean): Peer {
     const peer = new Peer(address, options, dynamic, this.#host);
     this.#peers.set(peer.session.key, peer);
@@ -464,8 +498,11 @@ export class Speaker implements Queries {
 
   /** A connection from an address that is not configured: a dynamic peer when a listen range covers it. */
   #acceptDynamic(address: Uint8Array, interfaceName: string | undefined): Peer['session'] | 'refused' | undefined {
+    if (!this.#host) return undefined;
+    const neighbour = this.#unnumbered.connecting(address, interfaceName);
+    if (neighbour) return neighbour.session;
     const range = this.#ranges.find(address);
-    if (!range || !this.#host) return undefined;
+    if (!range) return undefined;
     // It is back while its stale paths were waited for.
     const known = this.#peers.get(peerKey(address, interfaceName));
     if (known?.dynamic) return known.limits.heldDown === undefined ? known.session : 'refused';
@@ -506,11 +543,12 @@ export class Speaker implements Queries {
 
   #find(address: string): Peer | undefined {
     const bytes = parseAddress(bare(address));
-    if (!bytes) return undefined;
+    if (!bytes) return this.#unnumbered.on(unnumberedInterface(address) ?? '');
     const scope = address.includes('%') ? address.slice(address.indexOf('%') + 1) : undefined;
     const text = formatAddress(bytes);
     for (const peer of this.#peers.values()) {
-      if (peer.name === text && (scope === undefined || peer.options.interface === scope)) return peer;
+      if (formatAddress(peer.address) === text && (scope === undefined || peer.options.interface === scope))
+        return peer;
     }
     return undefined;
   }
@@ -598,7 +636,7 @@ export class Speaker implements Queries {
 
   #chooseRouterId(settings: Settings): number {
     if (settings.routerId !== undefined) return parseIpv4Number(settings.routerId)!;
-    const peers = settings.peers.map((peer) => parseAddress(bare(peer.address))!);
+    const peers = settings.peers.flatMap((peer) => parseAddress(bare(peer.address)) ?? []);
     const ranges = settings.listenRanges.map((range) => parsePrefix(range.prefix)!.bytes);
     const derived = deriveRouterId(readNodeAddresses(), [...peers, ...ranges]);
     if (derived === undefined) {

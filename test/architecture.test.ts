@@ -61,6 +61,7 @@ const TABLE: { readonly module: string; readonly path: string; readonly may: rea
     path: 'src/cli/',
     may: ['bgp', 'config', 'policy', 'control (types)', 'support', 'commander', 'ws', 'node:http'],
   },
+  { module: 'discovery', path: 'src/discovery/', may: ['netlink', 'support'] },
   { module: 'lab', path: 'src/lab/', may: ['netlink', 'support', 'bgp', 'yaml', 'node'] },
   { module: 'bgpctl', path: 'src/bgpctl.ts', may: ['cli', 'lab', 'support'] },
   {
@@ -79,6 +80,7 @@ const TABLE: { readonly module: string; readonly path: string; readonly may: rea
       'export',
       'fib',
       'bfd',
+      'discovery',
       'config',
       'control (types)',
       'support',

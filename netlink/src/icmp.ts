@@ -183,7 +183,7 @@ class Echo6 extends Echo {
 }
 
 /** The IPV6_HOPLIMIT item of a cmsghdr list. */
-function hopLimit(control: Uint8Array): number | undefined {
+export function hopLimit(control: Uint8Array): number | undefined {
   const view = new DataView(control.buffer, control.byteOffset, control.length);
   for (let at = 0; at + 16 <= control.length;) {
     const length = Number(view.getBigUint64(at, libc.littleEndian));

@@ -3,7 +3,7 @@
  */
 export * from './address.js';
 export * from './constants.js';
-export * from './icmp.js';
+export { encodeEcho, internetChecksum, ping, type PingOptions, type PingReply } from './icmp.js';
 export * from './datagram.js';
 export { AF_INET, AF_INET6, AF_UNSPEC, Errno, SystemError, errnoName, interfaceIndex, pollReadable } from './libc.js';
 export * from './link.js';
@@ -14,6 +14,7 @@ export * from './nftables.js';
 export * from './nftables-socket.js';
 export * from './poller.js';
 export * from './route.js';
+export * from './router-discovery.js';
 export * from './rule.js';
 export * from './scheduling.js';
 export * from './socket.js';

@@ -17,6 +17,18 @@ function normalPrefix(value: string): string {
   return prefix ? formatPrefix(prefix) : value;
 }
 
+/** The address of a peer; link-local ones with their interface, `%eth1` for whoever is found there. */
+export function peerAddress(peer: RawPeer): string {
+  const address = peer.address === undefined ? '' : normalAddress(peer.address);
+  return peer.interface !== undefined && (address === '' || isLinkLocal(parseAddress(address)!))
+    ? `${address}%${peer.interface}`
+    : address;
+}
+
+export function isLinkLocal(bytes: Uint8Array): boolean {
+  return bytes.length === 16 && bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80;
+}
+
 /** The keys of the group, overlaid with the own ones. */
 export function withGroup<T extends RawPeer | RawRange>(own: T, groups: RawConfig['groups']): T {
   const group = own.group !== undefined && groups && Object.hasOwn(groups, own.group) ? groups[own.group] : undefined;
@@ -36,7 +48,11 @@ export function resolveSettings(raw: RawConfig): Settings {
     clusterId: raw.clusterId,
     clientToClientReflection: raw.clientToClientReflection ?? true,
     peers: (raw.peers ?? []).map((peer) => {
-      return { address: normalAddress(peer.address!), ...resolveOptions(withGroup(peer, raw.groups), peer.group) };
+      const merged = withGroup(peer, raw.groups);
+      const options = resolveOptions(merged, peer.group);
+      // An unnumbered link has no IPv4 addresses that could be next hops.
+      const extendedNextHop = merged.extendedNextHop ?? merged.address === undefined;
+      return { address: peerAddress(merged), ...options, extendedNextHop };
     }),
     listenRanges: (raw.listenRanges ?? []).map((range) => {
       return {

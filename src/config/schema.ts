@@ -84,7 +84,12 @@ export const PEER_OPTION_KEYS = {
     'chosen by the kernel',
     'Our end of the connection. Must be of the same family as the address of the peer.',
   ),
-  interface: key(interfaceName, 'session', 'none', 'Only over this interface. Required for a link-local peer address.'),
+  interface: key(
+    interfaceName,
+    'session',
+    'none',
+    'Only over this interface. Required for a link-local peer address, and for a peer without address.',
+  ),
   port: key(integer(1, 65535), 'session', '179', 'TCP port of the peer.'),
   passive: key(boolean, 'live', 'false', 'Never dial, only accept.'),
   multihop: key(
@@ -234,7 +239,12 @@ export const PEER_OPTION_KEYS = {
     'false',
     'Fast failure detection (RFC 5880); when it finds the peer gone, the session is closed at once.',
   ),
-  extendedNextHop: key(boolean, 'session', 'false', 'IPv4 prefixes with IPv6 next hops (RFC 8950).'),
+  extendedNextHop: key(
+    boolean,
+    'session',
+    '`true` for a peer without address, else `false`',
+    'IPv4 prefixes with IPv6 next hops (RFC 8950).',
+  ),
   extendedMessages: key(
     boolean,
     'session',
@@ -250,7 +260,12 @@ export const GROUP_KEYS = PEER_OPTION_KEYS;
 const groupName = text(64);
 
 export const PEER_KEYS = {
-  address: key(address, 'session', undefined, 'Address of the peer.'),
+  address: key(
+    address,
+    'session',
+    'whoever is found on `interface`',
+    'Address of the peer. Without it the peer is unnumbered: the router at the other end of `interface`, found by its link-local address.',
+  ),
   group: key(groupName, 'live', 'none', 'Group whose keys hold where the peer has none of its own.'),
   ...PEER_OPTION_KEYS,
 } as const;

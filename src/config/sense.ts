@@ -6,7 +6,7 @@ import { equalBytes, formatPrefix, parseAddress, parsePrefix } from 'bgp-parse';
 import { checkNotYet } from './not-yet.js';
 import { checkPolicies, checkPolicyUse } from './policy-sense.js';
 import type { Path } from './problems.js';
-import { defaultKeepalive, normalAddress, withGroup } from './resolve.js';
+import { defaultKeepalive, isLinkLocal, normalAddress, peerAddress, withGroup } from './resolve.js';
 import { DEFAULTS, type RawConfig, type RawPeer, type RawPeerOptions, type RawRange } from './schema.js';
 
 type Report = (path: Path, message: string) => void;
@@ -86,9 +86,10 @@ function checkPeers(raw: RawConfig, functions: readonly string[], report: Report
     const at = ['peers', index];
     const origin = checkGroup(peer, at, raw, report);
     const merged = withGroup(peer, raw.groups);
-    if (merged.address === undefined) report([...at, 'address'], 'is missing: give the address of the peer');
-    else {
-      const address = normalAddress(merged.address);
+    if (merged.address === undefined && merged.interface === undefined) {
+      report([...at, 'address'], 'is missing: give the address of the peer, or the interface it is found on');
+    } else {
+      const address = peerAddress(merged);
       const first = firstAt.get(address);
       if (first !== undefined) report([...at, 'address'], `${address} is already peers[${first}]`);
       else firstAt.set(address, index);
@@ -155,7 +156,12 @@ function checkGroup(own: RawPeer | RawRange, at: Path, raw: RawConfig, report: R
 }
 
 function checkAddresses(peer: RawPeer, origin: Origin, report: Report): void {
-  const bytes = parseAddress(peer.address!)!;
+  if (peer.address === undefined) {
+    if (peer.localAddress !== undefined)
+      report(origin('localAddress'), 'is not for peers without address: the link-local one is used');
+    return;
+  }
+  const bytes = parseAddress(peer.address)!;
   if (bytes.every((octet) => octet === 0)) report(origin('address'), 'must be the address of one host');
   if (isLinkLocal(bytes) && peer.interface === undefined) {
     report(origin('address'), `${peer.address} is link-local: add the key interface`);
@@ -167,10 +173,6 @@ function checkAddresses(peer: RawPeer, origin: Origin, report: Report): void {
   } else if (equalBytes(local, bytes)) {
     report(origin('localAddress'), 'is the same as the address of the peer');
   }
-}
-
-function isLinkLocal(bytes: Uint8Array): boolean {
-  return bytes.length === 16 && bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80;
 }
 
 function checkOptions(options: RawPeerOptions, at: Path, origin: Origin, raw: RawConfig, report: Report): void {

@@ -100,6 +100,7 @@ export interface BfdSettings {
 }
 
 export interface PeerSettings extends PeerOptions {
+  /** A link-local one with its interface (`fe80::1%eth1`); `%eth1` = whoever is found on that interface. */
   readonly address: string;
 }
 

@@ -1,6 +1,7 @@
 /** What clients ask, checked and normalised: query parameters, addresses in paths, bodies. Refusals are `ControlError`s. */
 import { FAMILIES, formatAddress, formatPrefix, parseAddress, parsePrefix, type Family } from 'bgp-parse';
 import { ControlError } from './control-error.js';
+import { normalPeerName } from '../support/peer-name.js';
 import type { PeerCommand, RouteFilter } from './queries.js';
 
 const bad = (message: string): ControlError => new ControlError('bad-request', message);
@@ -32,7 +33,7 @@ export function readRouteFilter(parameters: ReadonlyMap<string, string>): RouteF
     family,
     match: normal,
     longer,
-    peer: peer === undefined ? undefined : { address: readAddress(peer), direction },
+    peer: peer === undefined ? undefined : { address: readPeerName(peer), direction },
     best: readFlag(parameters, 'best'),
   };
 }
@@ -62,11 +63,11 @@ function readMatch(text: string, family: Family | undefined): string {
   return prefix ? formatPrefix(prefix) : formatAddress(bytes);
 }
 
-/** An address in its normal form (RFC 5952). */
-export function readAddress(text: string): string {
-  const bytes = parseAddress(text);
-  if (!bytes) throw bad(`${quote(text)} is not an address`);
-  return formatAddress(bytes);
+/** A peer's name in its normal form. */
+export function readPeerName(text: string): string {
+  const name = normalPeerName(text);
+  if (name === undefined) throw bad(`${quote(text)} is not an address`);
+  return name;
 }
 
 const PEER_COMMANDS: readonly PeerCommand[] = ['enable', 'disable', 'reset', 'refresh'];

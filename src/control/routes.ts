@@ -14,7 +14,7 @@ import { ControlError } from './control-error.js';
 import { streamList } from './list-stream.js';
 import {
   quote,
-  readAddress,
+  readPeerName,
   readParameters,
   readPeerCommand,
   readRouteFilter,
@@ -85,7 +85,7 @@ async function handlePeers(
     const format = readFormat(readParameters(search, ['format']));
     return streamList(response, context.queries.peers(), format, context.clock);
   }
-  const address = readAddress(addressText);
+  const address = readPeerName(addressText);
   readParameters(search, []);
   if (commandText === undefined) {
     readOnlyMethod(request);

@@ -32,6 +32,7 @@ export type TunnelLookup = (nextHop: Uint8Array, connected: boolean) => number |
 export type ForeignLookup = (address: Uint8Array) => ForeignMatch | undefined;
 
 export interface TrackedNextHop extends NextHopState {
+  /** 4, 16 or 32 octets. */
   readonly address: Uint8Array;
   readonly interfaceName: string | undefined;
   /** Gateway id to install; 0 = not resolvable. */
@@ -91,8 +92,20 @@ export class NextHopResolver {
   }
 
   #state(id: number, address: Uint8Array, interfaceName: string | undefined): TrackedNextHop {
-    const { gateway, metric, detail } = this.#resolve(address, interfaceName);
+    const { gateway, metric, detail } = this.#resolvePair(address, interfaceName);
     return { id, address, interfaceName, gateway, resolvable: gateway !== NO_GATEWAY, metric, detail };
+  }
+
+  /**
+   * Of a global and link-local pair (RFC 2545 §3) the global one counts: it resolves on any link. On an unnumbered link
+   * there may be no route to it.
+   */
+  #resolvePair(address: Uint8Array, interfaceName: string | undefined): Resolution {
+    if (address.length !== 32) return this.#resolve(address, interfaceName);
+    const global = this.#resolve(address.subarray(0, 16), interfaceName);
+    if (global.gateway !== NO_GATEWAY) return global;
+    const local = this.#resolve(address.subarray(16), interfaceName);
+    return local.gateway === NO_GATEWAY ? global : local;
   }
 
   #resolve(address: Uint8Array, interfaceName: string | undefined): Resolution {

@@ -85,7 +85,7 @@ function unreachableText(syncer: Syncer, id: number): string {
   const nextHop = syncer.resolver.get(id);
   if (!nextHop) return 'next hop is not known any more';
   const hint = syncer.targets.isDown(id) ? 'its peer is down' : 'an IPv6 route needs an IPv6 next hop';
-  return `next hop ${formatAddress(nextHop.address)} is not reachable: ${nextHop.resolvable ? hint : nextHop.detail}`;
+  return `next hop ${formatAddress(nextHop.address.subarray(0, 16))} is not reachable: ${nextHop.resolvable ? hint : nextHop.detail}`;
 }
 
 /** In the words of `ip route`. */

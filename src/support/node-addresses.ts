@@ -59,16 +59,27 @@ export interface OwnNextHops {
   readonly ipv6: Uint8Array | undefined;
 }
 
-/** What "next hop self" is on a session whose own end is `local`: that address, and its interface's of the other family. */
-export function ownNextHops(addresses: readonly NodeAddress[], local: Uint8Array): OwnNextHops {
-  const here = addresses.find((own) => equalBytes(own.bytes, local));
+/**
+ * What "next hop self" is on a session whose own end is `local`: that address, and its interface's of the other family.
+ * `linkOnly`: a peer that is known by its link-local address alone need not have a route to any other of ours.
+ */
+export function ownNextHops(
+  addresses: readonly NodeAddress[],
+  local: Uint8Array,
+  interfaceName: string | undefined,
+  linkOnly: boolean,
+): OwnNextHops {
+  // The same link-local address may be on several interfaces.
+  const here = addresses.find(
+    (own) => equalBytes(own.bytes, local) && (interfaceName === undefined || own.interfaceName === interfaceName),
+  );
   const onInterface = addresses.filter((own) => own.interfaceName === here?.interfaceName);
   const global6 = onInterface.find((own) => own.bytes.length === 16 && !own.linkLocal);
   const linkLocal6 = onInterface.find((own) => own.linkLocal);
   const ipv4 = onInterface.find((own) => own.bytes.length === 4);
   return {
     ipv4: local.length === 4 ? local : ipv4?.bytes,
-    ipv6: local.length === 16 && !isLinkLocal(local) ? local : (global6?.bytes ?? linkLocal6?.bytes),
+    ipv6: local.length === 16 && (linkOnly || !isLinkLocal(local)) ? local : (global6?.bytes ?? linkLocal6?.bytes),
   };
 }
 

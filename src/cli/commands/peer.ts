@@ -1,7 +1,7 @@
 /** `bgpctl peer ADDRESS enable|disable|reset|refresh`. */
 import type { Client } from '../client.js';
 import type { Result } from '../result.js';
-import { checkAddress } from './show.js';
+import { checkPeerName } from './show.js';
 
 export const PEER_COMMANDS = ['enable', 'disable', 'reset', 'refresh'] as const;
 
@@ -11,7 +11,7 @@ export async function commandPeer(
   command: string,
   text: string | undefined,
 ): Promise<Result> {
-  const peer = checkAddress(address);
+  const peer = checkPeerName(address);
   await client.post(`/v1/peers/${encodeURIComponent(peer)}/${command}`, text === undefined ? {} : { text });
   return { kind: 'done', peer, command };
 }

@@ -1,6 +1,7 @@
 /** `bgpctl show …`: what is asked, checked here so that a typing error costs no round trip and ends with "usage". */
-import { FAMILIES, formatAddress, parseAddress, parsePrefix } from 'bgp-parse';
+import { FAMILIES, parseAddress, parsePrefix } from 'bgp-parse';
 import type { PeerDto, SummaryDto } from '../../control/dto.js';
+import { normalPeerName } from '../../support/peer-name.js';
 import { CliError, Exit } from '../cli-error.js';
 import type { Client } from '../client.js';
 import type { Result } from '../result.js';
@@ -22,7 +23,7 @@ export function showRoutes(client: Client, match: string | undefined, options: S
     query.set('longer', 'true');
   }
   if (options.peer !== undefined) {
-    query.set('peer', checkAddress(options.peer));
+    query.set('peer', checkPeerName(options.peer));
     query.set('direction', options.advertised ? 'advertised' : 'received');
   } else if (options.received || options.advertised) {
     throw new CliError(Exit.usage, '--received and --advertised need --peer ADDRESS');
@@ -39,7 +40,7 @@ export function showPeers(client: Client): Result {
 }
 
 export async function showPeer(client: Client, address: string): Promise<Result> {
-  return { kind: 'peer', peer: await client.get<PeerDto>(`/v1/peers/${encodeURIComponent(checkAddress(address))}`) };
+  return { kind: 'peer', peer: await client.get<PeerDto>(`/v1/peers/${encodeURIComponent(checkPeerName(address))}`) };
 }
 
 export function showFib(client: Client): Result {
@@ -56,11 +57,11 @@ function checkMatch(text: string): string {
   return text;
 }
 
-/** The address in its normal form. */
-export function checkAddress(text: string): string {
-  const bytes = parseAddress(text);
-  if (!bytes) throw new CliError(Exit.usage, `${JSON.stringify(text)} is not an address`);
-  return formatAddress(bytes);
+/** The peer's name in its normal form. */
+export function checkPeerName(text: string): string {
+  const name = normalPeerName(text);
+  if (name === undefined) throw new CliError(Exit.usage, `${JSON.stringify(text)} is not an address`);
+  return name;
 }
 
 function checkFamily(text: string): string {

@@ -116,7 +116,7 @@ export class Encapsulation implements TunnelListener {
     if (!nextHops) return;
     this.#sweepDue = false;
     const texts = new Set<string>();
-    for (const { address } of nextHops) texts.add(formatAddress(address));
+    for (const { address } of nextHops) texts.add(formatAddress(address.subarray(0, 16)));
     for (const device of this.#devices) this.#guarded(device, () => device.keepOnly(texts));
   }
 
