@@ -78,6 +78,16 @@ export function tracesOf(id: string): string[] {
   return [...names(tmpdir()), ...names('/run/netns')].filter((name) => name === id || name.startsWith(`${id}-`));
 }
 
+/** Waits until the daemon answers questions: its control socket is there before. */
+export async function untilReady(node: LabNode, timeoutMs: number): Promise<void> {
+  const answers = (): Promise<true | undefined> =>
+    node.query('show', 'summary').then(
+      () => true,
+      () => undefined,
+    );
+  await node.until(`${node.host.name} to be ready`, timeoutMs, answers);
+}
+
 /** Waits until `bgpctl show peer` says Established; resolves with what it says. */
 export async function untilEstablished(node: LabNode, address: string, timeoutMs: number): Promise<PeerDto> {
   const { value } = await node.until(`${node.host.name}'s session with ${address}`, timeoutMs, async () => {

@@ -6,7 +6,7 @@ import t from 'tap';
 import type { PeerDto } from '../../src/control/dto.js';
 import { Network } from '../../src/lab/network.js';
 import { LabNode } from '../../src/lab/node.js';
-import { cannotRunLab, seconds, untilEstablished } from './lab-fixture.js';
+import { cannotRunLab, seconds, untilEstablished, untilReady } from './lab-fixture.js';
 
 const skip = cannotRunLab();
 const WAIT_MS = 20_000;
@@ -52,6 +52,7 @@ t.test('an external session goes and comes with its link, an internal one stays'
     peers: [{ address: '192.168.246.168', asn: 64512, ...accept }],
   });
   await Promise.all([node.start(), inside.start(), outside.start()]);
+  await untilReady(node, WAIT_MS);
   await untilEstablished(node, '192.168.246.1', WAIT_MS);
   await untilEstablished(node, '192.168.245.172', WAIT_MS);
   await node.untilRoute('10.60.0.0/24', '192.168.246.1', WAIT_MS);

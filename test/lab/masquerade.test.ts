@@ -56,6 +56,14 @@ t.test('outside a container is its node, inside it is itself', { skip }, async (
     await check(t);
   });
 
+  await t.test('a reload without pools takes the rules away', async (t) => {
+    const tables = () => network.sh(one.node.host.namespace, 'nft list tables');
+    t.match(await tables(), 'table inet tortie');
+    await one.node.configure(one.plan.config);
+    one.node.reload();
+    await one.node.until('no table', WAIT_MS, async () => ((await tables()) === '' ? true : undefined));
+  });
+
   await t.test('a clean stop leaves nothing', async (t) => {
     t.match(await network.sh(two.node.host.namespace, 'nft list tables'), 'table inet tortie');
     await two.node.stop('SIGTERM');
