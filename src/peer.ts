@@ -214,6 +214,14 @@ export class Peer implements SessionListener {
     return closed;
   }
 
+  /** The speaker ends: so does the session, and nothing is waited for any more. */
+  halt(subcode: number): Promise<void> {
+    const closed = this.stop(subcode);
+    this.limits.dispose();
+    this.#cancelStale?.();
+    return closed;
+  }
+
   /** Leaves for good: the session ends, the paths go. */
   dispose(subcode: number, text?: string): Promise<void> {
     const closed = this.session.dispose(subcode, text);

@@ -257,7 +257,7 @@ export class Speaker implements Queries {
     this.#pipeline?.stop();
     this.#unnumbered.stop();
     await Promise.all([
-      ...[...this.#peers.values()].map((peer) => peer.session.stop(subcode)),
+      ...[...this.#peers.values()].map((peer) => peer.halt(subcode)),
       this.#server?.stop(),
       this.#bfd?.stop(),
       this.#fib?.stop(keepRoutes),

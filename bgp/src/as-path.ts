@@ -79,6 +79,14 @@ export function countAs(bytes: Uint8Array, start: number, end: number, asn: numb
   return found;
 }
 
+/** Whether a well-formed path has AS_CONFED_SEQUENCE or AS_CONFED_SET segments. `width` is 2 or 4 octets. */
+export function hasConfedSegments(bytes: Uint8Array, start: number, end: number, width: number): boolean {
+  for (let at = start; at < end; at += 2 + bytes[at + 1]! * width) {
+    if (bytes[at]! >= SegmentType.confedSequence) return true;
+  }
+  return false;
+}
+
 /**
  * Number of AS numbers of a path as AS4_PATH rules count them (RFC 6793 §4.2.3: like route selection), or -1 when it is
  * malformed or holds AS 0. `width` is 2 or 4 octets.

@@ -10,7 +10,7 @@
  */
 import { Disposition } from './errors.js';
 import { AS_TRANS, AttributeCode, AttributeFlag, UpdateSubcode } from './constants.js';
-import { type PathSummary, countHops, mergePaths, summarizePath } from './as-path.js';
+import { type PathSummary, countHops, hasConfedSegments, mergePaths, summarizePath } from './as-path.js';
 
 export interface ScanContext {
   /** The peer is in another AS. */
@@ -19,6 +19,8 @@ export interface ScanContext {
   readonly fourOctetAs: boolean;
   /** NEXT_HOP may be 16 or 32 octets long: stripMp put it there. */
   readonly mpNextHop: boolean;
+  /** There is no prefix that the attributes are for (RFC 7606 §5.2): none of them is missing. Default: false. */
+  readonly withoutRoutes?: boolean;
 }
 
 const OPTIONAL_TRANSITIVE = AttributeFlag.optional | AttributeFlag.transitive;
@@ -56,6 +58,8 @@ export class AttributeScan implements PathSummary {
   originAs = 0;
   hasAsSet = false;
   hasConfedSegments = false;
+  /** The same of the AS_PATH as it came: a merge with AS4_PATH may have cut them off. */
+  confedReceived = false;
   /** Where the four-octet AS_PATH value lies: the scanned bytes, or our own buffer after a merge with AS4_PATH. */
   asPathBytes: Uint8Array = new Uint8Array(0);
   asPathStart = 0;
@@ -89,8 +93,8 @@ export class AttributeScan implements PathSummary {
 }
 
 /**
- * One pass over the attributes bytes[start, end): flags, lengths, duplicates, values, mandatory attributes. For blocks
- * that come with reachable prefixes. Never throws, whatever the input. Returns `out.disposition`.
+ * One pass over the attributes bytes[start, end): flags, lengths, duplicates, values, mandatory attributes. Never throws,
+ * whatever the input. Returns `out.disposition`.
  *
  * RFC 7606 §5.2 is left to the caller, who knows the prefixes: treatAsWithdraw in an UPDATE *without* any reachable
  * prefix means that prefixes may have been overlooked: session reset.
@@ -319,13 +323,14 @@ export function scanAttributes(
   }
 
   if (!fourOctetAs && seen[0]! & (1 << AttributeCode.asPath)) mergeTwoOctetPath(bytes, start, end - start, out);
+  if (fourOctetAs) out.confedReceived = out.hasConfedSegments;
   // RFC 7606 §7.2 with RFC 5065 §5: confederation segments have no business outside the confederation.
-  if (external && out.hasConfedSegments) {
+  if (external && out.confedReceived) {
     const tlv = offsets[AttributeCode.asPath]!;
-    fail(out, Disposition.treatAsWithdraw, UpdateSubcode.malformedAsPath, AttributeCode.asPath, tlv, out.asPathEnd);
+    fail(out, Disposition.treatAsWithdraw, UpdateSubcode.malformedAsPath, AttributeCode.asPath, tlv, tlv);
   }
   // RFC 7606 §3 d: a mandatory attribute is missing. (One that was there but malformed has its own verdict.)
-  const mandatory = external ? 0b1110 : 0b101110;
+  const mandatory = context.withoutRoutes ? 0 : external ? 0b1110 : 0b101110;
   const missing = mandatory & ~seen[0]!;
   if (missing !== 0) {
     const code = 31 - Math.clz32(missing & -missing);
@@ -373,6 +378,7 @@ function mergeTwoOctetPath(bytes: Uint8Array, start: number, blockLength: number
   out.asPathStart = 0;
   out.asPathEnd = length;
   summarizePath(out.merged, 0, length, out);
+  out.confedReceived = hasConfedSegments(bytes, pathStart, pathEnd, 2);
   // Three more octets: a four-octet AGGREGATOR, and the extended length of the path.
   if (blockLength + length - (pathEnd - pathStart) + 3 > MAX_VALUE_LENGTH) {
     // Only with extended messages: thousands of AS numbers that no UPDATE can hold once they are four octets long.
@@ -400,7 +406,7 @@ function reset(out: AttributeScan): void {
   out.origin = out.med = 0;
   out.localPref = DEFAULT_LOCAL_PREF;
   out.asPathHops = out.neighborAs = out.originAs = 0;
-  out.hasAsSet = out.hasConfedSegments = false;
+  out.hasAsSet = out.hasConfedSegments = out.confedReceived = false;
   out.asPathStart = out.asPathEnd = 0;
   out.nextHopStart = out.nextHopLength = 0;
   out.originatorId = 0;

@@ -175,7 +175,7 @@ export class AdjRibIn {
 
   /**
    * RFC 7606 §5.2: path attributes besides MP_UNREACH_NLRI and no reachable prefix. A fault may hide prefixes, so it ends
-   * the session; what is merely missing is none, since no route needs it. `fault` is that of an MP attribute.
+   * the session; nothing is missing, since no route needs it. `fault` is that of an MP attribute.
    */
   #checkAttributesOnly(
     peer: RibPeer,
@@ -189,10 +189,16 @@ export class AdjRibIn {
       return new BgpError(fault.message, fault.code, fault.subcode, fault.data);
     }
     const scan = this.#attributes.scan;
-    const disposition = scanAttributes(bytes, start, end, scanContextOf(peer.context), scan);
+    const context = { ...scanContextOf(peer.context), withoutRoutes: true };
+    const disposition = scanAttributes(bytes, start, end, context, scan);
     if (disposition === Disposition.attributeDiscard)
       this.#countMalformed(peer, 'an attribute was discarded (RFC 7606)');
-    if (disposition < Disposition.treatAsWithdraw || scan.errorStart === scan.errorEnd) return undefined;
+    if (disposition < Disposition.treatAsWithdraw) {
+      // RFC 5065 §5: nobody may send us these.
+      if (!scan.confedReceived) return undefined;
+      this.#countMalformed(peer, 'confederation segments in AS_PATH');
+      return new BgpError('AS_PATH: confederation segments', NotificationCode.update, UpdateSubcode.malformedAsPath);
+    }
     this.#countMalformed(peer, `malformed ${attributeName(scan.errorAttribute)}`);
     return scanError(scan, bytes, Disposition.sessionReset);
   }
@@ -522,6 +528,7 @@ export class AdjRibIn {
   /** Removes the paths of `peer` that `all` or their stale flag condemns. Walks the table. */
   sweep(peer: RibPeer, rib: FamilyRib, all: boolean): number {
     let removed = 0;
+    peer.stale[rib.index] = 0;
     if (peer.paths[rib.index] === 0) return 0;
     const { prefixes, paths } = rib;
     for (let id = 1; id < prefixes.end; id++) {
@@ -538,7 +545,6 @@ export class AdjRibIn {
         path = next;
       }
     }
-    peer.stale[rib.index] = 0;
     return removed;
   }
 

@@ -60,7 +60,7 @@ export interface DecodedUpdate {
   /** undefined also for families that are not ours. */
   readonly reach: MpReach | undefined;
   readonly unreach: MpUnreach | undefined;
-  /** Those of `nlri` and `reach` (its next hop stands there); undefined without them, or when malformed. */
+  /** Those of `nlri` and `reach` (its next hop stands there); undefined without them, or from treatAsWithdraw on. */
   readonly attributes: PathAttributes | undefined;
 }
 
@@ -83,17 +83,22 @@ export function decodeUpdate(bytes: Uint8Array, start: number, end: number, cont
       return [];
     }
   };
-  const result = (parts: Partial<DecodedUpdate>): DecodedUpdate => ({
-    endOfRib: undefined,
-    withdrawn: [],
-    nlri: [],
-    reach: undefined,
-    unreach: undefined,
-    attributes: undefined,
-    ...parts,
-    disposition: errors.reduce<Disposition>((worst, e) => (e.disposition > worst ? e.disposition : worst), 0),
-    errors,
-  });
+  const result = (parts: Partial<DecodedUpdate>): DecodedUpdate => {
+    const disposition = errors.reduce<Disposition>((worst, e) => (e.disposition > worst ? e.disposition : worst), 0);
+    const { attributes, ...rest } = parts;
+    return {
+      endOfRib: undefined,
+      withdrawn: [],
+      nlri: [],
+      reach: undefined,
+      unreach: undefined,
+      ...rest,
+      // Of a message that is treated as withdrawal nothing else counts (RFC 7606 §2).
+      attributes: disposition >= Disposition.treatAsWithdraw ? undefined : attributes,
+      disposition,
+      errors,
+    };
+  };
 
   if (!note(locateUpdate(bytes, start, end, layout))) return result({});
   const { attributesStart, attributesEnd } = layout;
@@ -168,10 +173,8 @@ function checkWithoutPrefixes(
     return;
   }
   const scan = new AttributeScan();
-  scanAttributes(bytes, start, end, { ...context, mpNextHop: false }, scan);
-  // What is missing is no fault here: there is no route that would need it.
-  const missing = scan.errorStart === scan.errorEnd;
-  const error = missing ? undefined : scanError(scan, bytes);
+  scanAttributes(bytes, start, end, { ...context, mpNextHop: false, withoutRoutes: true }, scan);
+  const error = scanError(scan, bytes);
   if (!error) return;
   const isFatal = error.disposition >= Disposition.treatAsWithdraw;
   errors.push(isFatal ? new BgpError(error.message, error.code, error.subcode, error.data) : error);

@@ -190,7 +190,7 @@ export class AttributePool {
       const disposition = scanAttributes(bytes, start, end, scanContext, scan);
       if (disposition > Disposition.attributeDiscard) return 0;
       // RFC 5065 §5: we are in no confederation, so nobody may send us its segments.
-      if (scan.hasConfedSegments) {
+      if (scan.confedReceived) {
         scan.disposition = Disposition.treatAsWithdraw;
         scan.errorAttribute = AttributeCode.asPath;
         return 0;
