@@ -154,7 +154,10 @@ export class Speaker implements Queries {
     this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peerOf(id));
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
-    this.#bfd = new Bfd({ fatal: (error) => this.#warn('BFD', error) }, this.#log);
+    this.#bfd = new Bfd(
+      { fatal: (error) => this.#warn('BFD', error), busyThread: () => this.#fib?.threadId ?? 0 },
+      this.#log,
+    );
     this.#host = this.#createHost(settings, this.#bfd);
     this.#restart = new Restart(settings, {
       clock: this.#clock,

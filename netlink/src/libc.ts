@@ -117,6 +117,9 @@ const cEventfd = library.func('eventfd', 'int', ['uint', 'int']);
 const cRead = library.func('read', 'long', ['int', 'void *', 'size_t']);
 const cWrite = library.func('write', 'long', ['int', 'void *', 'size_t']);
 const cSchedSetscheduler = library.func('sched_setscheduler', 'int', ['int', 'int', 'void *']);
+const cSchedSetaffinity = library.func('sched_setaffinity', 'int', ['int', 'size_t', 'void *']);
+const cSchedGetaffinity = library.func('sched_getaffinity', 'int', ['int', 'size_t', 'void *']);
+const cGettid = library.func('gettid', 'int', []);
 const cSetpriority = library.func('setpriority', 'int', ['int', 'uint32_t', 'int']);
 const cIfNameToIndex = library.func('if_nametoindex', 'uint32_t', ['str']);
 
@@ -272,6 +275,20 @@ export function pollRaw(descriptors: Uint8Array, count: number, timeoutMs: numbe
 export function schedule(policy: number, priority: number): number {
   const result = cSchedSetscheduler(0, policy, new Int32Array([priority])) as number;
   return result < 0 ? -koffi.errno() : 0;
+}
+
+/** Processors the thread may run on, as a bit mask; 0 = the calling thread. 0, or the negative errno. */
+export function setAffinity(threadId: number, mask: Uint8Array): number {
+  return (cSchedSetaffinity(threadId, mask.length, mask) as number) < 0 ? -koffi.errno() : 0;
+}
+
+export function getAffinity(threadId: number, mask: Uint8Array): number {
+  return (cSchedGetaffinity(threadId, mask.length, mask) as number) < 0 ? -koffi.errno() : 0;
+}
+
+/** The kernel's number of the calling thread. */
+export function threadId(): number {
+  return cGettid() as number;
 }
 
 /** Nice value of the calling thread (Linux keeps it per thread): 0, or the negative errno. */

@@ -7,19 +7,22 @@
  */
 import { randomInt } from 'node:crypto';
 import { receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
-import { Poller, clearWakeup, preferThisThread } from 'netlink';
+import { Poller, clearWakeup, preferThisThread, processorsOf, setProcessors } from 'netlink';
 import { systemClock } from '../support/clock.js';
 import { Engine } from './engine.js';
 import type { EngineHost } from './engine.js';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.js';
 import { Sockets } from './sockets.js';
 
-/** Longest stay in the loop, so that the thread can be ended. */
-const MAX_STAY_MS = 250;
+/** Longest stay between two turns of the event loop, which may collect garbage there. */
+const MAX_STAY_MS = 2000;
+/** Longest wait, so that the thread can be ended from outside. */
+const MAX_WAIT_MS = 250;
 
 class BfdWorker implements EngineHost {
   readonly #port: MessagePort;
   readonly #wakeFd: number;
+  readonly #busyThread: number;
   readonly #sockets = new Sockets((count) => randomInt(count));
   readonly #poller = new Poller();
   readonly #engine = new Engine(this);
@@ -28,11 +31,26 @@ class BfdWorker implements EngineHost {
   constructor(start: WorkerStart) {
     this.#port = start.port;
     this.#wakeFd = start.wakeFd;
+    this.#busyThread = start.busyThread;
   }
 
   run(): void {
     this.#tell({ type: 'scheduled', as: preferThisThread() });
+    this.#reserveProcessor();
     this.#turn();
+  }
+
+  /**
+   * A kernel that does not preempt itself (the usual one of servers) may spend 100 ms on one route when its table grows,
+   * and a real-time thread that wakes up on that processor waits there, even while another one is idle. So the thread that
+   * writes routes gets all processors but one, and we stay on that one.
+   */
+  #reserveProcessor(): void {
+    if (this.#busyThread === 0) return;
+    const processors = processorsOf(this.#busyThread);
+    const own = processors.pop();
+    if (own === undefined || processors.length === 0) return;
+    if (setProcessors(this.#busyThread, processors)) setProcessors(0, [own]);
   }
 
   #turn(): void {
@@ -51,7 +69,7 @@ class BfdWorker implements EngineHost {
     for (;;) {
       this.#sockets.watch(this.#poller, this.#wakeFd);
       const beforeMs = systemClock.nowMs();
-      const waitMs = Math.max(0, Math.min(this.#engine.firstMs, untilMs) - beforeMs);
+      const waitMs = Math.max(0, Math.min(this.#engine.firstMs - beforeMs, MAX_WAIT_MS));
       const ready = this.#poller.wait(Math.ceil(waitMs));
       const nowMs = systemClock.nowMs();
       if (ready > 0) this.#sockets.drain(this.#poller, this.#engine, nowMs);

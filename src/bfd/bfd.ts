@@ -11,6 +11,8 @@ import { createSharedView, readSharedView } from './shared-view.js';
 export interface BfdEvents {
   /** The thread died; the text says what to do. Sessions are frozen, and BGP goes on without them. */
   fatal(error: Error): void;
+  /** A thread that the kernel keeps busy: it is kept off the processor of the BFD thread. 0 = none. */
+  busyThread(): number;
 }
 
 export class Bfd implements BfdPort {
@@ -53,7 +55,7 @@ export class Bfd implements BfdPort {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#wakeFd = createWakeup();
-    const workerData: WorkerStart = { port: port2, wakeFd: this.#wakeFd };
+    const workerData: WorkerStart = { port: port2, wakeFd: this.#wakeFd, busyThread: this.#events.busyThread() };
     const worker = new Worker(new URL('./bfd-worker.js', import.meta.url), {
       name: 'bfd',
       workerData,

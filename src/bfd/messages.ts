@@ -5,6 +5,8 @@ import type { BfdChange, BfdTarget, BfdTimers } from './port.js';
 export interface WorkerStart {
   readonly port: MessagePort;
   readonly wakeFd: number;
+  /** The kernel's number of the thread to keep apart from; 0 = none. */
+  readonly busyThread: number;
 }
 
 export type ToWorker =

@@ -5,7 +5,7 @@
  * changes). Submissions wait while there is enough work; what else the main thread says goes first.
  */
 import { workerData, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
-import { RouteMessage, clearWakeup, pollReadable } from 'netlink';
+import { RouteMessage, clearWakeup, currentThreadId, pollReadable } from 'netlink';
 import { systemClock } from '../support/clock.js';
 import { HostKeeper } from './host-keeper.js';
 import type { Counts, FromWorker, ToWorker, WorkerStart } from './messages.js';
@@ -58,7 +58,7 @@ class FibWorker implements SyncerEvents {
     const state = this.#syncer.start();
     this.#tunnels.configure(this.#encapsulation);
     this.#told = this.#counts();
-    this.#tell({ type: 'ready', state, counts: this.#told });
+    this.#tell({ type: 'ready', state, counts: this.#told, threadId: currentThreadId() });
     this.#turn();
   }
 

@@ -42,6 +42,8 @@ export class Fib implements FibPort {
   #exited: Promise<void> = Promise.resolve();
   #underWay = 0;
   #nextRequest = 1;
+  /** The kernel's number of the worker thread; 0 = it does not run. */
+  threadId = 0;
   #counts: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
   #host: HostState = NO_HOST_STATE;
   #stopping = false;
@@ -122,6 +124,7 @@ export class Fib implements FibPort {
         }
         ready = true;
         this.#counts = message.counts;
+        this.threadId = message.threadId;
         resolve(message.state);
       });
     });

@@ -45,7 +45,7 @@ export type ToWorker =
   | { readonly type: 'stop'; readonly keepRoutes: boolean };
 
 export type FromWorker =
-  | { readonly type: 'ready'; readonly state: KernelState; readonly counts: Counts }
+  | { readonly type: 'ready'; readonly state: KernelState; readonly counts: Counts; readonly threadId: number }
   | { readonly type: 'kernel'; readonly state: KernelState }
   | { readonly type: 'nextHops'; readonly changes: readonly NextHopState[] }
   | { readonly type: 'status'; readonly family: Family; readonly pairs: Uint32Array; readonly count: number }

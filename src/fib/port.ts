@@ -119,6 +119,8 @@ export interface FibPort {
   rows(): AsyncIterable<FibRow>;
   /** The routing table of our routes. */
   readonly table: number;
+  /** The kernel's number of the thread that writes routes: the kernel may keep it busy for long. */
+  readonly threadId?: number;
   counts(): { installed: number; pending: number; failed: number };
   /** What is to be done on the host besides routes, from now on. */
   setDuties(duties: HostDuties): void;
