@@ -153,6 +153,13 @@ export class SpeakerViews {
     }
     if (options.shutdown) notes.push('administratively down: shutdown is set in the configuration');
     if (peer.disabled) notes.push('administratively down: disabled with bgpctl');
+    const bfd = peer.bfd.view;
+    if (bfd && bfd.error !== null) notes.push(`BFD: ${bfd.error}`);
+    else if (bfd && bfd.state !== 'Up' && peer.negotiated) {
+      notes.push(
+        `BFD is ${bfd.state}: ${bfd.remoteState === null ? 'nothing heard of the peer' : `the peer's is ${bfd.remoteState}`}`,
+      );
+    }
     if (peer.limits.heldDown !== undefined) notes.push(peer.limits.heldDown);
     for (const [index, rejected] of (peer.limits.incoming?.rejected ?? []).entries()) {
       if (rejected === 0 || peer.limits.incoming?.rule.action === 'reset') continue;

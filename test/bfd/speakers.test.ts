@@ -53,6 +53,7 @@ t.test('a peer without BFD loses nothing', async (t) => {
   const { ofA } = await startPair(t, [3, 4], { bfd: FAST }, {});
   await until(() => ofA().state === 'Established', 'the session');
   await until(() => ofA().bfd!.packetsOut >= 2, 'packets');
+  t.match(ofA().notes.join(), /BFD is Down: nothing heard of the peer/);
   t.match(ofA().bfd, { state: 'Down', remoteState: null, packetsIn: 0, flaps: 0, lastDown: null, detectionMs: null });
   t.equal(ofA().state, 'Established');
 });

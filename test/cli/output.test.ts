@@ -109,6 +109,34 @@ fd00:245::172     4200000001  Active              -         0         0        0
   );
 });
 
+t.test('show peer: BFD', async (t) => {
+  const bfd: PeerDto['bfd'] = {
+    ...{ state: 'Up', remoteState: 'Up', diagnostic: 'none', remoteDiagnostic: 'none', multihop: true, upSeconds: 61 },
+    ...{ intervalMs: 50, detectionMs: 150, minTxMs: 50, minRxMs: 50, multiplier: 3, error: null },
+    ...{ remoteMinTxMs: 40, remoteMinRxMs: 30, remoteMultiplier: 5, localDiscriminator: 1, remoteDiscriminator: 2 },
+    ...{ flaps: 1, lastDown: 'path down', packetsIn: 7, packetsOut: 8, packetsDiscarded: 9 },
+  };
+  const text = await render({ kind: 'peer', peer: peer({ bfd }) });
+  t.match(text, /BFD +Up for 00:01:01, the peer's is Up, multihop\n/);
+  t.match(text, /BFD timers +sends every 50 ms, detects in 150 ms\n/);
+  t.match(text, /BFD peer +sends every 40 ms, takes every 30 ms, multiplier 5\n/);
+  t.match(text, /BFD packets +7 in, 8 out, 9 discarded\nBFD flaps +1, last: path down\n/);
+  const lost = {
+    state: 'Down',
+    remoteState: null,
+    diagnostic: 'path down',
+    upSeconds: null,
+    remoteMultiplier: null,
+  } as const;
+  const down = await render({
+    kind: 'peer',
+    peer: peer({ bfd: { ...bfd, ...lost, detectionMs: null, error: 'no way' } }),
+  });
+  t.match(down, /BFD +Down \(path down\), nothing heard of the peer, multihop\nBFD error +no way\n/);
+  t.match(down, /detects in -\nBFD peer +not known\n/);
+  t.notMatch(await render({ kind: 'peer', peer: peer() }), /BFD/, 'nothing where it is not configured');
+});
+
 t.test('show peer, show summary', async (t) => {
   const text = await render({
     kind: 'peer',
