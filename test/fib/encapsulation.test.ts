@@ -49,7 +49,7 @@ const device = (name = 'tortie-vxlan') => links().find((link) => link.ifname ===
 const lines = (text: string) =>
   text
     .split('\n')
-    .map((line) => line.trim())
+    .map((line) => line.trim().replace(/ nhid \d+/, ''))
     .filter(Boolean);
 const routes = () =>
   [...lines(ip('route show proto bgp')), ...lines(ip('-6 route show proto bgp'))].map((line) =>

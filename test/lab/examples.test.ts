@@ -33,7 +33,7 @@ const STARTED: Record<ScenarioName, Record<string, string>> = {
 };
 
 t.test('the directories are those tested here', async (t) => {
-  t.same(directories.sort(), [...Object.keys(STARTED), 'systemd', 'tor-switch'].sort());
+  t.same(directories.sort(), [...Object.keys(STARTED), 'systemd', 'tor-switch', 'unnumbered'].sort());
 });
 
 t.test('every configuration passes tortied --check', async (t) => {

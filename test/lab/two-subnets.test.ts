@@ -25,6 +25,7 @@ t.test('two subnets: plain on the segment, VXLAN beyond the router', { skip }, a
     onSite: (site) => sites.push(site),
   });
   t.ok(good, said);
+  said = said.replaceAll(/ nhid \d+/g, '');
   sites.sort((a, b) => a.plan.host - b.plan.host);
   const [one, , three] = sites as [Site, Site, Site];
   t.match(said, /^172\.18\.0\.0\/24 via 192\.168\.245\.172 dev ens33 proto bgp metric 20 *$/m);

@@ -2,11 +2,14 @@
  * Peers on a link without addresses: found by interface alone, or named by their link-local address; IPv4 routes go via
  * IPv6 next hops (RFC 8950), and packets of both families follow them from container to container.
  */
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import type { PeerDto } from '../../src/control/dto.js';
 import { build, config, connect, linkLocal, reach, untilRouted, type Side } from './cable-fixture.js';
 import { cannotRunLab, testNetwork } from './lab-fixture.js';
 
+const EXAMPLES = new URL('../../../examples/unnumbered/', import.meta.url);
+const example = (file: string) => readFileSync(new URL(file, EXAMPLES), 'utf8');
 const skip = cannotRunLab();
 const WAIT_MS = 20_000;
 
@@ -14,6 +17,8 @@ t.test('interface alone: the neighbour is found, and found again', { skip }, asy
   const { network, watch } = await testNetwork(t);
   const sides = await build(network, watch);
   const [one, two] = sides as [Side, Side];
+  // As in the examples.
+  for (const [index, { node }] of sides.entries()) await node.configure(example(`node-${index + 1}.yaml`));
   // Before there is such an interface.
   await one.node.start();
   t.match(await one.node.query<PeerDto>('show', 'peer', '%eth1'), {
