@@ -83,6 +83,8 @@ export class Leads {
 
   /** The target is not known any more. */
   forget(target: number): void {
+    // The id may name another next hop from now on.
+    this.#lastTarget = 0;
     const entry = this.#entries.get(target);
     if (!entry) return;
     this.#entries.delete(target);

@@ -5,6 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
@@ -90,7 +91,7 @@ export class LabNode {
     await writeFile(this.configFile, `${text}control: { socket: ${JSON.stringify(this.socket)} }\n`);
   }
 
-  /** Starts the daemon and waits for its control socket. */
+  /** Starts the daemon and waits until it answers on its control socket. */
   async start(): Promise<void> {
     // A killed daemon leaves its socket behind; only another one says that the new daemon listens.
     const before = await identity(this.socket);
@@ -111,7 +112,7 @@ export class LabNode {
     });
     await this.until(`the control socket of ${this.host.name}`, START_TIMEOUT_MS, async () => {
       const now = await identity(this.socket);
-      return now !== undefined && now !== before ? true : undefined;
+      return now !== undefined && now !== before && (await answers(this.socket)) ? true : undefined;
     });
   }
 
@@ -192,6 +193,16 @@ export function exitCodeOf(error: unknown): number | undefined {
 
 function familyOf(prefix: string): 4 | 6 {
   return prefix.includes(':') ? 6 : 4;
+}
+
+/** The socket is there before the daemon is: until then it says that it is starting. */
+function answers(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    get({ socketPath, path: '/v1/summary' }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    }).on('error', () => resolve(false));
+  });
 }
 
 async function identity(path: string): Promise<string | undefined> {
