@@ -9,6 +9,7 @@ import { Client } from './client.js';
 import { checkFile } from './commands/check.js';
 import { commandPeer, PEER_COMMANDS } from './commands/peer.js';
 import { showFib, showPeer, showPeers, showRoutes, showSummary, type ShowRoutesOptions } from './commands/show.js';
+import type { PolicyTestOptions } from './commands/policy.js';
 import { createJsonOutput } from './output/json.js';
 import { createTableOutput } from './output/table.js';
 import type { Result, Write } from './result.js';
@@ -117,7 +118,23 @@ function createProgram(io: CliIo, setExit: (code: number) => void): Command {
       await print(result);
       if (result.kind === 'check' && result.problems.length > 0) setExit(Exit.refused);
     });
-  for (const command of [show, ...show.commands, ...program.commands]) {
+  const policy = program.command('policy').description('try policies of a configuration file');
+  policy
+    .command('test')
+    .description('run policies over a route, or over those received from a peer, and tell each step')
+    .argument('<file>', 'configuration file')
+    .requiredOption('--policy <names...>', 'policies, asked in turn')
+    .option('--route <route>', 'JSON as of show routes, or PREFIX asPath=64500,64501 communities=64512:1 med=10 …')
+    .option('--from-peer <address>', 'the routes that the running daemon has received from this peer')
+    .option('--peer <address>', 'the peer the policy runs for: the sender, with --export the receiver')
+    .option('--export', 'as an export policy (default: import)')
+    .option('--expect <verdict>', 'accept or reject: end with 1 when a route comes out otherwise')
+    .action(async (file: string, options: PolicyTestOptions) => {
+      // Only this verb needs the policy engine.
+      const { testPolicy } = await import('./commands/policy.js');
+      await print(await testPolicy(client, file, options, () => setExit(Exit.refused)));
+    });
+  for (const command of [show, ...show.commands, ...program.commands, ...policy.commands]) {
     command.helpOption('--help', 'show this help').helpCommand(false);
   }
   return program;

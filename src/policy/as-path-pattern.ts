@@ -34,7 +34,13 @@ interface Part {
 /** Where the path begins and ends, as far as positions go. */
 const EMPTY: Part = { first: [], last: [], nullable: true };
 
-export class AsPathPatternError extends Error {}
+/** What is wrong with a pattern, and where. */
+export class AsPathPatternError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'AsPathPatternError';
+  }
+}
 
 export class AsPathPattern {
   readonly text: string;

@@ -1,8 +1,10 @@
 /** Results for people: tables that fit the terminal (80 columns when there is none) and are written while they arrive. */
 import { formatProblem } from '../../config/problems.js';
 import type { FibRowDto, MonitorEventDto, PeerDto, RouteDto } from '../../control/dto.js';
+import type { PolicyTestDto } from '../commands/policy.js';
 import type { JsonLines, Output, Result, Write } from '../result.js';
 import { indented, layoutPairs, layoutRow, planWidths, type Column } from './layout.js';
+import { policyText } from './policy.js';
 import { peerPairs, summaryPairs } from './pairs.js';
 import { formatDuration, formatPathAndOrigin } from './text.js';
 
@@ -16,6 +18,11 @@ export function createTableOutput(write: Write, total: number): Output {
           return printTable(result.lines, PEERS, total, write);
         case 'fib':
           return printTable(result.lines, FIB, total, write);
+        case 'policy':
+          for await (const lines of result.lines) {
+            await write(lines.map((line) => policyText(JSON.parse(line) as PolicyTestDto)).join(''));
+          }
+          return;
         case 'peer':
           return write(layoutPairs(peerPairs(result.peer), total));
         case 'summary':
