@@ -148,7 +148,7 @@ export class Pipeline {
     const waiting = v4.dirty.size + v6.dirty.size;
     const full =
       waiting >= DIRTY_LIMIT_ONE_SENDER && (waiting >= DIRTY_LIMIT || this.#clock.nowMs() > this.#severalUntilMs);
-    if (full && !this.#stopped) this.turn();
+    if (full && !this.#stopped) this.turn(true);
     else this.schedule();
   }
 
@@ -213,7 +213,8 @@ export class Pipeline {
     return this.rib.nextHops.isWaiting || this.#holdBack?.isWaiting === true;
   }
 
-  turn(): void {
+  /** `isBusy`: more input is at hand. */
+  turn(isBusy = false): void {
     const { rib, exporter, fibFeed } = this;
     const startMs = this.#clock.nowMs();
     this.#deadlineMs = startMs + TURN_MS;
@@ -240,7 +241,7 @@ export class Pipeline {
     }
     fibFeed?.flush();
     // What is being delivered names prefixes by their ids.
-    if (!exporter.isDelivering) rib.collect(this.#held);
+    if (!exporter.isDelivering) rib.collect(this.#held, isBusy);
     if (!fibFeed || fibFeed.isIdle) {
       // Sets first: they name next hops.
       fibFeed?.reclaim();

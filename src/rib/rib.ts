@@ -53,6 +53,8 @@ export class Rib {
   #nextHopChanged = new Uint8Array(64);
   /** Queue positions at the last `collect`; what died before them may go once they have been decided. */
   readonly #collectAt = [0, 0];
+  /** Attribute sets and prefixes made until then. */
+  #madeAtCollect = 0;
   #dyingPeers: RibPeer[] = [];
   #removedPeers: RibPeer[] = [];
 
@@ -257,15 +259,24 @@ export class Rib {
     }
   }
 
+  /** Attribute sets or peers wait for a further `collect`. */
+  get hasDying(): boolean {
+    return this.attributes.hasDying || this.#dyingPeers.length + this.#removedPeers.length > 0;
+  }
+
   /**
    * Frees what nothing refers to any more, as far as decision has come; call between turns. `held` claims prefix ids
-   * that a reader still needs (a lagging peer has not been told of their end).
+   * that a reader still needs (a lagging peer has not been told of their end). With more input at hand (`isBusy`) and
+   * nothing new in the tables there is no hurry: who withdraws everything is listened to first.
    */
-  collect(held: (rib: FamilyRib, id: number) => boolean): void {
+  collect(held: (rib: FamilyRib, id: number) => boolean, isBusy = false): void {
     const [v4, v6] = this.families;
+    const made = this.attributes.made + v4.prefixes.made + v6.prefixes.made;
+    if (isBusy && made === this.#madeAtCollect) return;
+    this.#madeAtCollect = made;
     const decided =
       this.#gone.length === 0 && v4.dirty.popped >= this.#collectAt[0]! && v6.dirty.popped >= this.#collectAt[1]!;
-    if (decided && (this.attributes.hasDying || this.#dyingPeers.length + this.#removedPeers.length > 0)) {
+    if (decided && this.hasDying) {
       this.attributes.collect();
       for (const peer of this.#removedPeers) this.peers.remove(peer);
       this.#removedPeers = this.#dyingPeers;

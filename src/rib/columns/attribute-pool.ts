@@ -91,6 +91,9 @@ export interface Identity {
   readonly clusterId: number;
 }
 
+/** Sets freed by one `collect`: a few milliseconds. */
+const COLLECTED_AT_A_TIME = 16_384;
+
 export class AttributePool {
   rank = new Float64Array(1024);
   med = new Uint32Array(1024);
@@ -102,6 +105,8 @@ export class AttributePool {
   flags = new Uint8Array(1024);
   references = new Int32Array(1024);
   size = 0;
+  /** Sets made since the start. */
+  made = 0;
 
   /** Told of every set that dies. */
   readonly memos = new Set<AttributeMemo>();
@@ -239,18 +244,19 @@ export class AttributePool {
 
   /**
    * Call when decision has handled all that was dirty at the previous call: frees sets that were without references
-   * then and still are, and lines up the ones that have lost their last reference since.
+   * then and still are, a slice of them at a time, and lines up the ones that have lost their last reference since.
    */
   collect(): void {
-    for (const id of this.#old) {
+    const old = this.#old;
+    for (let budget = COLLECTED_AT_A_TIME; old.length > 0; budget--) {
+      if (budget === 0) return;
+      const id = old.pop()!;
       const flags = this.flags[id]! & ~AttributeFlag.inOld;
       this.flags[id] = flags;
       if (this.references[id] === 0 && (flags & AttributeFlag.inYoung) === 0) this.#destroy(id);
     }
-    const emptied = this.#old;
-    emptied.length = 0;
     this.#old = this.#young;
-    this.#young = emptied;
+    this.#young = old;
     for (const id of this.#old) {
       this.flags[id] = (this.flags[id]! & ~AttributeFlag.inYoung) | AttributeFlag.inOld;
     }
@@ -302,6 +308,7 @@ export class AttributePool {
     this.references[id] = 0;
     this.#rankSet(id, context, canonical);
     this.size++;
+    this.made++;
 
     const hash = this.#hashOf(bytes, start, end, context);
     this.#hash[id] = hash;

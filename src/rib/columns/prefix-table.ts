@@ -32,6 +32,8 @@ export class PrefixTable {
   end = 1;
   /** Prefixes that are not on the free list. */
   size = 0;
+  /** Ids given out since the start. */
+  made = 0;
 
   address: Uint32Array;
   length: Uint8Array;
@@ -184,6 +186,7 @@ export class PrefixTable {
 
   #take(): number {
     this.size++;
+    this.made++;
     if (this.#freeCount > 0) return this.#free[--this.#freeCount]!;
     const id = this.end++;
     if (id >= this.length.length) this.#growColumns(id + 1);
