@@ -197,7 +197,7 @@ export class Speaker implements Queries {
     // What takes a restart stays as it was.
     this.#settings = untilRestart(this.#settings, settings);
     if (changed.has('encapsulation')) {
-      this.#fib?.encapsulate(settings.encapsulation);
+      if (this.#settings.fib.enabled) this.#fib?.encapsulate(settings.encapsulation);
       report.push(`encapsulation: ${settings.encapsulation?.mode ?? 'off'}`);
     }
     const otherPolicies = POLICY_KEYS.filter((key) => changed.has(key));

@@ -17,6 +17,9 @@ const INITIAL_MS = 1000;
 const INITIAL_COUNT = 5;
 const RETRY_MS = 1000;
 
+/** Router solicitations and advertisements of one interface; `RouterDiscoverySocket` is the real one. */
+export type RouterLink = Pick<RouterDiscoverySocket, 'orphaned' | 'solicit' | 'advertise' | 'receive' | 'close'>;
+
 export interface LinkNeighbourEvents {
   /** An advertisement has come from this link-local address. Told each time. */
   heard(address: Uint8Array): void;
@@ -32,8 +35,8 @@ export class LinkNeighbour {
   readonly #interface: string;
   readonly #clock: Clock;
   readonly #events: LinkNeighbourEvents;
-  readonly #open: (interfaceName: string) => RouterDiscoverySocket;
-  #socket: RouterDiscoverySocket | undefined;
+  readonly #open: (interfaceName: string) => RouterLink;
+  #socket: RouterLink | undefined;
   #cancel: Cancel | undefined;
   #advertised = 0;
   #advertiseAtMs = 0;
@@ -43,7 +46,7 @@ export class LinkNeighbour {
     interfaceName: string,
     clock: Clock,
     events: LinkNeighbourEvents,
-    open: (interfaceName: string) => RouterDiscoverySocket = (name) => RouterDiscoverySocket.open(name),
+    open: (interfaceName: string) => RouterLink = (name) => RouterDiscoverySocket.open(name),
   ) {
     this.#interface = interfaceName;
     this.#clock = clock;
@@ -78,7 +81,7 @@ export class LinkNeighbour {
     this.#cancel = this.#clock.after(waitMs, () => this.#turn());
   }
 
-  #begin(): RouterDiscoverySocket {
+  #begin(): RouterLink {
     const socket = this.#open(this.#interface);
     this.#advertised = 0;
     this.#advertiseAtMs = 0;
@@ -87,7 +90,7 @@ export class LinkNeighbour {
     return socket;
   }
 
-  #receive(socket: RouterDiscoverySocket): void {
+  #receive(socket: RouterLink): void {
     for (let message = socket.receive(); message; message = socket.receive()) {
       if (message.kind === 'advertisement') this.#events.heard(message.from);
       // Several in one portion are answered by one.
@@ -95,7 +98,7 @@ export class LinkNeighbour {
     }
   }
 
-  #advertise(socket: RouterDiscoverySocket): void {
+  #advertise(socket: RouterLink): void {
     const nowMs = this.#clock.nowMs();
     if (nowMs < this.#advertiseAtMs) return;
     // Down, or without a link-local address yet: that passes.

@@ -183,7 +183,7 @@ class FibWorker implements SyncerEvents {
       installed: counts[FibStatus.installed]!,
       pending: counts[FibStatus.pending]!,
       failed: counts[FibStatus.failed]!,
-      repaired,
+      repaired: repaired + this.#tunnels.repaired,
     };
   }
 

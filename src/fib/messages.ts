@@ -15,7 +15,7 @@ export interface Counts {
   readonly installed: number;
   readonly pending: number;
   readonly failed: number;
-  /** Routes put back since the start. */
+  /** Routes, and parts of tunnels, put back since the start. */
   readonly repaired: number;
 }
 

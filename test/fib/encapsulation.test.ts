@@ -169,6 +169,7 @@ t.test('whatever is changed by hand is put right, counted, and said once', optio
   ip('link set ens33 mtu 1500');
   await until('and back', () => device()!.mtu === 1450);
   t.equal(repairs(h), harm.length, 'said once for each, and not for what is no repair');
+  t.ok(h.fib.counts().repaired >= harm.length, 'and counted');
 });
 
 const repairs = (h: Harness) => h.logs.filter(({ text }) => text.startsWith('put right the tunnel')).length;
