@@ -13,6 +13,8 @@ import {
 import type { Family } from 'bgp-parse';
 import type { BfdPort } from './bfd/port.js';
 import type { PeerOptions } from './config/settings.js';
+import type { ExportRules } from './export/export-rules.js';
+import { rulesKey } from './export/export-rules.js';
 import type { GroupParameters } from './export/group-parameters.js';
 import type { Member } from './export/member.js';
 import type { Pipeline } from './pipeline.js';
@@ -26,17 +28,16 @@ import type { ImportFilter } from './rib/import-filter.js';
 import type { RibPeer, RibSession } from './rib/rib-peers.js';
 import { PeerBfd } from './peer-bfd.js';
 import { PeerLimits } from './peer-limits.js';
+import { allowsAnyFirstAs, exportRules, ingressRules } from './peer-rules.js';
 import { peerKey } from './session/address.js';
 import { PeerSession } from './session/peer-session.js';
 import type { PeerSessionDeps } from './session/peer-session.js';
 import type { DownReason, Negotiated, SessionListener } from './session/types.js';
-import type { Cancel, Clock } from './support/clock.js';
+import { StalePaths } from './stale-paths.js';
+import type { Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
-import { isLinkLocal, ownNextHops } from './support/node-addresses.js';
+import { isLinkLocal, isOnSubnet, ownNextHops } from './support/node-addresses.js';
 import type { NodeAddress } from './support/node-addresses.js';
-
-/** What is still stale this long after the peer came back goes, End-of-RIB or not. */
-const STALE_PATHS_MS = 360_000;
 
 export interface PeerHost {
   readonly clock: Clock;
@@ -50,6 +51,8 @@ export interface PeerHost {
   policies(): Policies;
   /** Routes of clients are reflected to other clients. */
   clientToClient(): boolean;
+  /** `bgpctl drain`: what we say is on its way out (RFC 8326). */
+  draining(): boolean;
   /** Within our own restart (RFC 4724). */
   restarting(): boolean;
   /** Families whose kernel routes have survived our restart. */
@@ -81,7 +84,7 @@ export class Peer implements SessionListener {
   /** Dynamic peers: the last connection has gone. */
   ended: (() => void) | undefined;
   readonly #host: PeerHost;
-  #cancelStale: Cancel | undefined;
+  readonly #stalePaths: StalePaths;
 
   /** `awaited`: not a peer yet, but the place of the one that is to be found on the interface; it never starts. */
   constructor(address: Uint8Array, options: PeerOptions, dynamic: boolean, host: PeerHost, awaited = false) {
@@ -104,6 +107,15 @@ export class Peer implements SessionListener {
       this,
       host.sessionDeps,
     );
+    this.#stalePaths = new StalePaths({
+      name: this.name,
+      clock: host.clock,
+      log: host.log,
+      pipeline: host.pipeline,
+      forgotten: () => {
+        if (!this.negotiated) this.ended?.();
+      },
+    });
     this.limits = new PeerLimits(options, {
       name: this.name,
       clock: host.clock,
@@ -180,7 +192,7 @@ export class Peer implements SessionListener {
 
   /** Stale paths are still waited for. */
   get keepsStalePaths(): boolean {
-    return this.#cancelStale !== undefined;
+    return this.#stalePaths.isWaiting;
   }
 
   /** Every family of the session has ended with End-of-RIB, or nothing is to be expected of the peer. */
@@ -218,7 +230,7 @@ export class Peer implements SessionListener {
   halt(subcode: number): Promise<void> {
     const closed = this.stop(subcode);
     this.limits.dispose();
-    this.#cancelStale?.();
+    this.#stalePaths.cancel();
     return closed;
   }
 
@@ -228,7 +240,7 @@ export class Peer implements SessionListener {
     this.bfd.stop();
     this.limits.dispose();
     this.#host.pipeline.observers.delete(this.#watchOut);
-    this.#cancelStale?.();
+    this.#stalePaths.cancel();
     if (this.ribPeer) this.#host.pipeline.rib.removePeer(this.ribPeer);
     this.ribPeer = undefined;
     this.#host.pipeline.schedule();
@@ -259,14 +271,19 @@ export class Peer implements SessionListener {
   /** What may be told to the peer has changed: what differs is sent. */
   applyExport(): void {
     const { pipeline } = this.#host;
-    if (!this.members.some((member) => member)) return;
+    if (!this.members.some((member) => member) || !this.negotiated) return;
     const { accept, filter } = this.#export;
+    const rules = this.#exportRules(this.negotiated, this.#host.nodeAddresses());
     for (const [index, member] of this.members.entries()) {
       const now = member?.group.parameters;
       const clientToClient = !now?.client || this.#host.clientToClient();
-      if (!member || !now || (now.accept === accept && now.filter === filter && now.clientToClient === clientToClient))
-        continue;
-      this.members[index] = pipeline.exporter.repolicy(member, { ...now, accept, filter, clientToClient });
+      if (!member || !now) continue;
+      if (rulesKey(now.rules) !== rulesKey(rules)) {
+        // Every route may look different now.
+        this.members[index] = pipeline.exporter.rejoin(member, { ...now, accept, filter, clientToClient, rules });
+      } else if (now.accept !== accept || now.filter !== filter || now.clientToClient !== clientToClient) {
+        this.members[index] = pipeline.exporter.repolicy(member, { ...now, accept, filter, clientToClient });
+      }
     }
     pipeline.schedule();
   }
@@ -290,11 +307,9 @@ export class Peer implements SessionListener {
       log.error({ peer: this.name }, 'too many peers: its routes are ignored');
       return;
     }
-    const preserved = negotiated.gracefulRestart?.forwardingPreserved ?? [];
+    const preserved = this.#stalePaths.preserved(negotiated);
     pipeline.rib.establish(this.ribPeer, session, preserved);
-    this.#cancelStale?.();
-    this.#cancelStale = undefined;
-    if (this.ribPeer.stale[0]! + this.ribPeer.stale[1]! > 0) this.#sweepStaleAfter(STALE_PATHS_MS);
+    this.#stalePaths.established(this.ribPeer, preserved);
     this.limits.begin();
     pipeline.rib.setPrefixLimit(this.ribPeer, this.limits.incoming);
     for (const family of negotiated.families) {
@@ -338,29 +353,32 @@ export class Peer implements SessionListener {
   down(reason: DownReason): void {
     const { pipeline, log } = this.#host;
     const restart = this.negotiated?.gracefulRestart;
+    const longLived = this.negotiated?.longLived ?? [];
     this.negotiated = undefined;
     pipeline.observers.delete(this.#watchOut);
     for (const [index, member] of this.members.entries()) {
       if (member) pipeline.exporter.leave(member);
       this.members[index] = undefined;
     }
-    // RFC 4724 §4.2: only the loss of the connection is a restart; a NOTIFICATION is the end.
-    const graceful =
-      restart && this.options.gracefulRestart && reason.notification === undefined && !this.session.stopped;
+    // RFC 4724 §4.2: the loss of the connection is a restart, and a NOTIFICATION between speakers of RFC 8538, unless hard.
+    const graceful = restart && this.options.gracefulRestart && !reason.notification?.hard && !this.session.stopped;
+    let kept = '';
     if (this.ribPeer) {
       if (graceful) {
-        pipeline.rib.downKeepingStale(this.ribPeer, restart.families);
-        this.#sweepStaleAfter(restart.restartTimeSeconds * 1000);
+        kept = `; routes kept for ${this.#stalePaths.keep(this.ribPeer, restart, longLived)}`;
       } else {
+        this.#stalePaths.cancel();
         pipeline.rib.down(this.ribPeer);
       }
     }
-    log.warn(
-      { peer: this.name, reason: reason.text },
-      `peer ${this.name}: down: ${reason.text}${graceful ? `; routes kept for ${restart.restartTimeSeconds} s` : ''}`,
-    );
+    log.warn({ peer: this.name, reason: reason.text }, `peer ${this.name}: down: ${reason.text}${kept}`);
     pipeline.schedule();
     this.#host.peerChanged(this);
+  }
+
+  /** The peer has said all it has of a family. */
+  endOfRib(family: Family): void {
+    this.#stalePaths.endOfRib(family);
   }
 
   drained(): void {
@@ -379,8 +397,8 @@ export class Peer implements SessionListener {
   #bfdFailed(why: string, independent: boolean): void {
     if (this.negotiated) {
       this.session.cease(new BgpError(`BFD Down: ${why}`, NotificationCode.cease, CeaseSubcode.bfdDown));
-    } else if (this.keepsStalePaths && independent) {
-      this.#sweepStaleAfter(0);
+    } else if (this.keepsStalePaths && independent && this.ribPeer) {
+      this.#stalePaths.giveUp(this.ribPeer);
     }
   }
 
@@ -413,18 +431,6 @@ export class Peer implements SessionListener {
     }
   }
 
-  #sweepStaleAfter(delayMs: number): void {
-    this.#cancelStale?.();
-    this.#cancelStale = this.#host.clock.after(delayMs, () => {
-      this.#cancelStale = undefined;
-      if (!this.ribPeer) return;
-      const swept = this.#host.pipeline.rib.sweepStale(this.ribPeer);
-      if (swept > 0) this.#host.log.info({ peer: this.name, swept }, `peer ${this.name}: ${swept} stale paths removed`);
-      this.#host.pipeline.schedule();
-      if (!this.negotiated) this.ended?.();
-    });
-  }
-
   #ribSession(negotiated: Negotiated, addresses: readonly NodeAddress[]): RibSession {
     const own = addresses.find((candidate) => equalBytes(candidate.bytes, negotiated.localAddress));
     const { accept, filter } = this.#import;
@@ -441,6 +447,8 @@ export class Peer implements SessionListener {
       importAccept: accept,
       importFilter: filter,
       group: this.options.group,
+      ingress: ingressRules(this.options, negotiated),
+      anyFirstAs: allowsAnyFirstAs(this.options),
       interfaceName: this.options.interface ?? own?.interfaceName,
     };
   }
@@ -450,6 +458,13 @@ export class Peer implements SessionListener {
     const { send } = this.options.addPath;
     if (send === 'best' || !negotiated.addPathSend.includes(family)) return 0;
     return send === 'all' ? Infinity : send;
+  }
+
+  #exportRules(negotiated: Negotiated, addresses: readonly NodeAddress[]): ExportRules | undefined {
+    const own = addresses.find((candidate) => equalBytes(candidate.bytes, negotiated.localAddress));
+    const isNeighbour = own !== undefined && !own.linkLocal && !own.loopback && isOnSubnet(own, this.address);
+    const subnet = isNeighbour ? { bytes: own.bytes, prefixLength: own.prefixLength } : undefined;
+    return exportRules(this.options, negotiated, { draining: this.#host.draining(), subnet });
   }
 
   #groupParameters(family: Family, negotiated: Negotiated, addresses: readonly NodeAddress[]): GroupParameters {
@@ -484,6 +499,7 @@ export class Peer implements SessionListener {
       addPathLimit: this.#addPathLimit(family, negotiated),
       maxMessageLength: negotiated.maxMessageLength,
       nextHopSelf: this.options.nextHopSelf,
+      rules: this.#exportRules(negotiated, addresses),
       nextHop,
     };
   }

@@ -24,7 +24,7 @@ import type { BfdPort } from './bfd/port.js';
 import { diffSettings, untilRestart } from './config/diff.js';
 import type { ListenRangeSettings, PeerOptions, PeerSettings, Settings } from './config/settings.js';
 import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
-import type { PeerCommand, Queries, RouteFilter } from './control/queries.js';
+import type { PeerCommand, PeerCommandOptions, Queries, RouteFilter } from './control/queries.js';
 import { FibStatus } from './fib/port.js';
 import type { FibEvents, FibPort, FibRow, KernelState } from './fib/port.js';
 import { ForwardingCheck, hostDuties, hostWarnings, masqueradeDto } from './host.js';
@@ -95,6 +95,8 @@ export class Speaker implements Queries {
   readonly #unnumbered: UnnumberedPeers;
   #originated = new Map<string, Prefix>();
   #restart: Restart | undefined;
+  /** `bgpctl drain`: until `undrain`. */
+  #draining = false;
   #cancelWarmUp: Cancel | undefined;
   /** Kernel routes of a previous run were found at the start. */
   #adopted = false;
@@ -148,7 +150,10 @@ export class Speaker implements Queries {
       multipath: settings.multipath,
       fibBackup: settings.fib.backup,
       advertiseWhenInstalled: settings.advertise === 'whenInstalled',
-      onEndOfRib: () => this.#restart?.peersChanged(),
+      onEndOfRib: (ribPeer, family) => {
+        for (const peer of this.#peers.values()) if (peer.ribPeer === ribPeer) peer.endOfRib(family);
+        this.#restart?.peersChanged();
+      },
     });
     this.#policies.start(settings, this.#pipeline.rib);
     this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peerOf(id));
@@ -315,6 +320,7 @@ export class Speaker implements Queries {
       loopDelayMs: this.#loopDelayMs(),
       masquerade: masqueradeDto(this.#settings, this.#fib),
       warnings: [
+        ...(this.#draining ? ['draining: peers are asked to prefer other paths (bgpctl undrain)'] : []),
         ...this.#warnings,
         ...this.#ranges.warnings,
         ...hostWarnings(this.#fib),
@@ -345,7 +351,7 @@ export class Speaker implements Queries {
     for await (const row of this.#fib.rows()) yield fibRow(row, this.#fib.table, metric, protocol);
   }
 
-  command(address: string, command: PeerCommand, text?: string): string | undefined {
+  command(address: string, command: PeerCommand, { text, hard }: PeerCommandOptions = {}): string | undefined {
     const peer = this.#find(address);
     if (!peer) return `no such peer: ${address}`;
     switch (command) {
@@ -364,7 +370,7 @@ export class Speaker implements Queries {
         if (peer.session.stopped && peer.limits.heldDown === undefined)
           return `peer ${address} is down: enable it first`;
         peer.limits.release();
-        peer.session.reset(text);
+        peer.session.reset(text, hard);
         break;
       case 'refresh': {
         if (!peer.session.established) return `peer ${address} is not Established`;
@@ -374,6 +380,14 @@ export class Speaker implements Queries {
       }
     }
     this.#log.info({ peer: address, command }, `peer ${address}: ${command} by operator`);
+    return undefined;
+  }
+
+  drain(draining: boolean): string | undefined {
+    if (draining === this.#draining) return draining ? 'already draining' : 'not draining';
+    this.#draining = draining;
+    for (const peer of this.#peers.values()) peer.applyExport();
+    this.#log.info({ draining }, draining ? 'draining: GRACEFUL_SHUTDOWN goes with every route' : 'no longer draining');
     return undefined;
   }
 
@@ -405,12 +419,14 @@ export class Speaker implements Queries {
       bfd,
       policies: () => this.#policies.current,
       clientToClient: () => this.#settings.clientToClientReflection,
+      draining: () => this.#draining,
       restarting: () => this.#restart?.isActive === true,
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
       forwardingPreserved: () =>
-        this.#restart?.isActive && (this.#adopted || !settings.fib.enabled)
-          ? (['ipv4-unicast', 'ipv6-unicast'] as const)
-          : [],
+        this.#restart?.isActive && !this.#adopted && settings.fib.enabled
+          ? []
+          : // Over the end of a session that is no restart, everything does (RFC 8538 §4.1).
+            (['ipv4-unicast', 'ipv6-unicast'] as const),
       nodeAddresses: () => this.#readNodeAddresses(),
       ownNextHop: (address) => this.#fib?.tellOwnNextHop(address),
       peerChanged: (peer) => {

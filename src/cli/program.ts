@@ -7,7 +7,7 @@ import { DEFAULTS } from '../config/schema.js';
 import { CliError, Exit } from './cli-error.js';
 import { Client } from './client.js';
 import { checkFile } from './commands/check.js';
-import { commandPeer, PEER_COMMANDS } from './commands/peer.js';
+import { commandNode, commandPeer, PEER_COMMANDS, type PeerOptions } from './commands/peer.js';
 import { showFib, showPeer, showPeers, showRoutes, showSummary, type ShowRoutesOptions } from './commands/show.js';
 import type { PolicyTestOptions } from './commands/policy.js';
 import { createJsonOutput } from './output/json.js';
@@ -105,10 +105,21 @@ function createProgram(io: CliIo, setExit: (code: number) => void): Command {
     .description('operate a peer')
     .argument('<address>')
     .addArgument(new Argument('<command>').choices(PEER_COMMANDS))
-    .option('--text <text>', 'reason told to the peer (disable, reset)')
-    .action(async (address: string, command: string, options: { text?: string }) => {
-      await print(await commandPeer(client(), address, command, options.text));
+    .option('--message <text>', 'reason told to the peer (disable, reset)')
+    .addOption(new Option('--text <text>').hideHelp())
+    .option('--hard', 'reset: no routes are kept over it, also with graceful restart (RFC 8538)')
+    .action(async (address: string, command: string, options: PeerOptions) => {
+      await print(await commandPeer(client(), address, command, options));
     });
+  for (const [verb, description] of [
+    ['drain', 'ask every peer to prefer other paths than ours (RFC 8326), before maintenance'],
+    ['undrain', 'end the drain'],
+  ] as const) {
+    program
+      .command(verb)
+      .description(description)
+      .action(async () => print(await commandNode(client(), verb)));
+  }
   program
     .command('check')
     .description('judge a configuration file, here')

@@ -13,7 +13,7 @@ export type Result =
   | { readonly kind: 'peer'; readonly peer: PeerDto }
   | { readonly kind: 'summary'; readonly summary: SummaryDto }
   | { readonly kind: 'monitor'; readonly events: AsyncIterable<readonly MonitorEventDto[]> }
-  | { readonly kind: 'done'; readonly peer: string; readonly command: string }
+  | { readonly kind: 'done'; readonly peer?: string; readonly command: string }
   | { readonly kind: 'check'; readonly file: string; readonly problems: readonly Problem[] };
 
 /** Writes results; one implementation for people, one for programs. */

@@ -24,8 +24,6 @@ a value that makes no sense; each error names file, line, column, the key and wh
 On SIGHUP the daemon reads the file again and applies what changed. A bad file changes nothing. The column *Change* says what a changed
 value does: **live** = nothing is interrupted, **session** = the session of that peer is closed and opened again, **all sessions** = every
 one is, **restart** = it waits for the next start of the daemon.
-
-A key marked *not yet* is known but not built: using it is an error.
 `;
 
 const CHANGE = { live: 'live', session: 'session', sessions: 'all sessions', restart: 'restart' } as const;
@@ -70,7 +68,7 @@ function section(title: string, text: string, keys: Keys): string {
 function tableRow(name: string, key: Key<unknown>): string {
   const value = key.kind.allowed + (key.unit ? ` (${key.unit})` : '');
   const fallback = key.fallback === undefined ? '**required**' : key.fallback;
-  const meaning = key.doc + (key.notYet ? ' *Not yet.*' : '') + (key.secret ? ' Never shown in logs and errors.' : '');
+  const meaning = key.doc + (key.secret ? ' Never shown in logs and errors.' : '');
   return `| ${[`\`${name}\``, value, fallback, CHANGE[key.reload], meaning].map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 

@@ -41,7 +41,6 @@ export interface Key<T> {
   readonly reload: Reload;
   /** Never shown in errors or logs. */
   readonly secret?: true;
-  readonly notYet?: true;
 }
 
 export type Keys = { readonly [name: string]: Key<unknown> };

@@ -150,8 +150,41 @@ function resolveOptions(raw: RawPeerOptions, group: string | undefined): PeerOpt
     bfd: resolveBfd(raw.bfd),
     shutdown: raw.shutdown ?? false,
     ...resolveLimits(raw),
+    ...resolvePathOptions(raw),
+    ...(raw.role && { role: raw.role, roleStrict: raw.roleStrict ?? false }),
     import: raw.import,
     export: raw.export,
+  };
+}
+
+/** Only what was asked for. */
+function resolvePathOptions(raw: RawPeerOptions): Partial<PeerOptions> {
+  const { localAs, removePrivateAs, sendCommunity } = raw;
+  const map = typeof localAs === 'number' ? { asn: localAs } : localAs;
+  return {
+    ...(raw.gracefulShutdown && { gracefulShutdown: true }),
+    ...(raw.allowAsIn !== undefined && { allowAsIn: raw.allowAsIn }),
+    ...(raw.asOverride && { asOverride: true }),
+    ...(map && {
+      localAs: {
+        asn: map.asn!,
+        noPrepend: map.noPrepend ?? false,
+        replaceAs: map.replaceAs ?? false,
+        dualAs: map.dualAs ?? false,
+      },
+    }),
+    ...(removePrivateAs && { removePrivateAs: removePrivateAs === true ? 'whole' : removePrivateAs }),
+    ...(raw.nextHopUnchanged && { nextHopUnchanged: true }),
+    ...(sendCommunity && {
+      sendCommunity: {
+        standard: sendCommunity.standard ?? true,
+        large: sendCommunity.large ?? true,
+        extended: sendCommunity.extended ?? true,
+      },
+    }),
+    ...(raw.enforceFirstAs !== undefined && { enforceFirstAs: raw.enforceFirstAs }),
+    ...(raw.asSets === 'accept' && { asSets: raw.asSets }),
+    ...(raw.blackhole === 'accept' && { blackhole: raw.blackhole }),
   };
 }
 
@@ -193,5 +226,10 @@ export function defaultKeepalive(holdTimeSeconds: number): number {
 
 function resolveGracefulRestart(raw: RawPeerOptions['gracefulRestart']): PeerOptions['gracefulRestart'] {
   if (raw === false) return undefined;
-  return { restartTimeSeconds: (raw === true ? undefined : raw?.restartTime) ?? DEFAULTS.restartTime };
+  const map = raw === true ? undefined : raw;
+  const longLived = map?.longLived;
+  return {
+    restartTimeSeconds: map?.restartTime ?? DEFAULTS.restartTime,
+    ...(longLived && { longLived: { staleTimeSeconds: longLived.staleTime ?? DEFAULTS.staleTime } }),
+  };
 }

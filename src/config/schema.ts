@@ -39,6 +39,8 @@ export const DEFAULTS = {
   connectRetryTime: 30,
   families: FAMILIES,
   restartTime: 120,
+  /** A day. */
+  staleTime: 86_400,
   multihopTtl: 255,
   addPath: { send: 'best', receive: true },
   maxPeers: 10_000,
@@ -57,14 +59,13 @@ export const DEFAULTS = {
   logLevel: 'info',
 } as const;
 
-type Extra = Pick<Key<unknown>, 'unit' | 'secret' | 'notYet'>;
+type Extra = Pick<Key<unknown>, 'unit' | 'secret'>;
 
 function key<T>(kind: Kind<T>, reload: Reload, fallback: string | undefined, doc: string, extra: Extra = {}): Key<T> {
   return { kind, reload, fallback, doc, ...extra };
 }
 
 const seconds = { unit: 'seconds' } as const;
-const notYet = { notYet: true } as const;
 const asnOrType = either(asn, oneOf('internal', 'external'));
 const policyName = text(64);
 const policyChain = either(policyName, list(policyName));
@@ -157,11 +158,25 @@ export const PEER_OPTION_KEYS = {
           'How long the peer may keep our routes while we restart.',
           seconds,
         ),
+        longLived: key(
+          map({
+            staleTime: key(
+              integer(1, 16_777_215),
+              'session',
+              '86400',
+              'How long the peer may keep our routes after `restartTime`, as a last resort. How long we keep its routes is what it asks for.',
+              seconds,
+            ),
+          }),
+          'session',
+          'none',
+          'Long-lived graceful restart (RFC 9494): routes outlive `restartTime`, marked LLGR_STALE and preferred least. `{}` takes the default.',
+        ),
       }),
     ),
     'session',
     'true',
-    'Graceful restart (RFC 4724): forwarding goes on while one side restarts.',
+    'Graceful restart (RFC 4724), also over NOTIFICATIONs (RFC 8538): forwarding goes on while one side restarts.',
   ),
   prefixLimit: key(
     map({
@@ -217,8 +232,80 @@ export const PEER_OPTION_KEYS = {
     oneOf('provider', 'customer', 'peer', 'routeServer', 'routeServerClient'),
     'session',
     'none',
-    'Our role towards the peer (RFC 9234).',
-    notYet,
+    'Our role towards this external peer (RFC 9234): `provider` = it is our customer. Route leaks are then kept out and not passed on.',
+  ),
+  roleStrict: key(boolean, 'session', 'false', 'With `role`: a peer that says no role of its own is refused.'),
+  gracefulShutdown: key(
+    boolean,
+    'live',
+    'false',
+    'This peer is asked to prefer other paths than ours (RFC 8326): GRACEFUL_SHUTDOWN goes with every route, and localPref 0 to an internal peer.',
+  ),
+  allowAsIn: key(
+    integer(1, 10),
+    'session',
+    '0',
+    'How often our own AS number may stand in a path from the peer: for sites of one AS that meet over another.',
+  ),
+  asOverride: key(
+    boolean,
+    'live',
+    'false',
+    'The AS number of this external peer, in paths to it, is replaced by ours.',
+  ),
+  localAs: key(
+    either(
+      asn,
+      map({
+        asn: key(asn, 'session', undefined, 'Our AS number towards this peer.'),
+        noPrepend: key(boolean, 'session', 'false', 'Do not put it in front of paths from the peer.'),
+        replaceAs: key(boolean, 'session', 'false', 'Do not show our real AS number to the peer.'),
+        dualAs: key(
+          boolean,
+          'session',
+          'false',
+          'The peer may be configured for either number: when it refuses the one, the other is tried.',
+        ),
+      }),
+    ),
+    'session',
+    'our AS number',
+    'Another AS number of ours towards this external peer (RFC 7705). A number means `{asn: number}`.',
+  ),
+  removePrivateAs: key(
+    either(boolean, oneOf('all', 'replace')),
+    'live',
+    'false',
+    "Private AS numbers (RFC 6996) in paths to this external peer: `true` = taken out where the whole path is private, `all` = taken out, `replace` = replaced by ours. The peer's own number stays.",
+  ),
+  nextHopUnchanged: key(boolean, 'live', 'false', 'To this external peer, routes keep the next hop they came with.'),
+  sendCommunity: key(
+    map({
+      standard: key(boolean, 'live', 'true', 'COMMUNITIES (RFC 1997). LLGR_STALE is sent in any case.'),
+      large: key(boolean, 'live', 'true', 'Large communities (RFC 8092).'),
+      extended: key(boolean, 'live', 'true', 'Extended communities (RFC 4360, RFC 5701).'),
+    }),
+    'live',
+    'all',
+    'Which communities the peer is sent.',
+  ),
+  enforceFirstAs: key(
+    boolean,
+    'session',
+    'true, but with `role: routeServerClient`',
+    "A path from an external peer must begin with the peer's AS number (RFC 4271 §6.3). Route servers do not put theirs there.",
+  ),
+  asSets: key(
+    oneOf('accept', 'reject'),
+    'session',
+    'reject',
+    'Paths with AS_SET segments, which RFC 9774 has treated as withdrawn.',
+  ),
+  blackhole: key(
+    oneOf('accept', 'ignore'),
+    'session',
+    'ignore',
+    'Routes with the BLACKHOLE community (RFC 7999): `accept` = traffic to them is dropped here, and they are not passed on to external peers.',
   ),
   bfd: key(
     either(

@@ -3,7 +3,6 @@
  * from its group is reported at the group. Values whose shape was refused are absent here.
  */
 import { equalBytes, formatPrefix, parseAddress, parsePrefix } from 'bgp-parse';
-import { checkNotYet } from './not-yet.js';
 import { checkPolicies, checkPolicyUse } from './policy-sense.js';
 import type { Path } from './problems.js';
 import { defaultKeepalive, isLinkLocal, normalAddress, peerAddress, withGroup } from './resolve.js';
@@ -21,7 +20,6 @@ export function checkSense(raw: RawConfig, functions: readonly string[], report:
   checkPeers(raw, functions, report);
   checkRanges(raw, functions, report);
   checkPolicies(raw, functions, report);
-  checkNotYet(raw, report);
   checkMasquerade(raw, report);
   checkPrefSrc(raw, report);
   if (raw.fib?.vrf !== undefined && raw.fib.table !== undefined)
@@ -189,6 +187,23 @@ function checkOptions(options: RawPeerOptions, at: Path, origin: Origin, raw: Ra
   }
 }
 
+/** Their meaning is about the border of the AS. */
+const EXTERNAL_ONLY = ['asOverride', 'localAs', 'removePrivateAs', 'nextHopUnchanged', 'enforceFirstAs'] as const;
+
+function checkLocalAs(
+  { asn: peerAsn, localAs }: RawPeerOptions,
+  internal: boolean,
+  asn: number,
+  origin: Origin,
+  report: Report,
+): void {
+  if (localAs === undefined || internal) return;
+  const other = typeof localAs === 'number' ? localAs : localAs.asn;
+  if (other === undefined) report([...origin('localAs'), 'asn'], 'is missing: give our AS number towards the peer');
+  else if (other === asn) report(origin('localAs'), `${other} is our AS number anyway; remove the key`);
+  else if (other === peerAsn) report(origin('localAs'), `${other} is the AS number of the peer`);
+}
+
 function checkLimits(options: RawPeerOptions, origin: Origin, report: Report): void {
   for (const name of ['prefixLimit', 'prefixLimitOut'] as const) {
     const limit = options[name];
@@ -227,6 +242,19 @@ function checkType(options: RawPeerOptions, origin: Origin, asn: number | undefi
       `is only for internal peers, and this one is external (asn ${options.asn}, ours is ${asn})`,
     );
   }
+  if (options.role !== undefined && internal) {
+    report(origin('role'), 'is only for external peers (RFC 9234)');
+  }
+  checkLocalAs(options, internal, asn, origin, report);
+  for (const name of EXTERNAL_ONLY) {
+    if (internal && options[name] !== undefined && options[name] !== false) {
+      report(origin(name), 'is only for external peers');
+    }
+  }
+  if (options.nextHopUnchanged === true && options.nextHopSelf === true) {
+    report(origin('nextHopUnchanged'), 'cannot be used with nextHopSelf');
+  }
+  if (options.roleStrict === true && options.role === undefined) report(origin('roleStrict'), 'needs the key role');
   if (isSet(options.multihop) && internal) {
     report(origin('multihop'), 'is only for external peers; internal ones may always be several hops away');
   }

@@ -66,12 +66,35 @@ export interface PeerOptions {
   readonly routeReflectorClient: boolean;
   readonly nextHopSelf: boolean;
   readonly addPath: { readonly send: 'best' | 'all' | number; readonly receive: boolean };
-  readonly gracefulRestart: { readonly restartTimeSeconds: number } | undefined;
+  readonly gracefulRestart:
+    | {
+        readonly restartTimeSeconds: number;
+        /** RFC 9494; undefined = not offered, not done. */
+        readonly longLived?: { readonly staleTimeSeconds: number } | undefined;
+      }
+    | undefined;
+  /** RFC 9234: our role towards an external peer. */
+  readonly role?: 'provider' | 'customer' | 'peer' | 'routeServer' | 'routeServerClient' | undefined;
+  /** A peer that says no role is refused. */
+  readonly roleStrict?: boolean | undefined;
   readonly extendedMessages: boolean;
   readonly extendedNextHop: boolean;
   /** undefined = off. */
   readonly bfd: BfdSettings | undefined;
   readonly shutdown: boolean;
+  readonly gracefulShutdown?: boolean | undefined;
+  readonly allowAsIn?: number | undefined;
+  readonly asOverride?: boolean | undefined;
+  readonly localAs?: LocalAsSettings | undefined;
+  /** `whole` = only from paths that are private as a whole. */
+  readonly removePrivateAs?: 'whole' | 'all' | 'replace' | undefined;
+  readonly nextHopUnchanged?: boolean | undefined;
+  readonly sendCommunity?:
+    { readonly standard: boolean; readonly large: boolean; readonly extended: boolean } | undefined;
+  /** undefined = as the role has it. */
+  readonly enforceFirstAs?: boolean | undefined;
+  readonly asSets?: 'accept' | 'reject' | undefined;
+  readonly blackhole?: 'accept' | 'ignore' | undefined;
   readonly prefixLimit?: PrefixLimitSettings | undefined;
   readonly prefixLimitOut?: Omit<PrefixLimitSettings, 'action'> | undefined;
   /**
@@ -80,6 +103,16 @@ export interface PeerOptions {
    */
   readonly import: OneOrMore<string> | undefined;
   readonly export: OneOrMore<string> | undefined;
+}
+
+export interface LocalAsSettings {
+  readonly asn: number;
+  /** Not put in front of what the peer says. */
+  readonly noPrepend: boolean;
+  /** Our real AS number is not shown to the peer. */
+  readonly replaceAs: boolean;
+  /** The peer may have our real AS number configured as well. */
+  readonly dualAs: boolean;
 }
 
 export interface PrefixLimitSettings {

@@ -2,7 +2,7 @@
 import { FAMILIES, formatAddress, formatPrefix, parseAddress, parsePrefix, type Family } from 'bgp-parse';
 import { ControlError } from './control-error.js';
 import { normalPeerName } from '../support/peer-name.js';
-import type { PeerCommand, RouteFilter } from './queries.js';
+import type { PeerCommand, PeerCommandOptions, RouteFilter } from './queries.js';
 
 const bad = (message: string): ControlError => new ControlError('bad-request', message);
 
@@ -82,9 +82,9 @@ export function readPeerCommand(text: string): PeerCommand {
 /** RFC 9003 §2: the shutdown communication is at most 255 octets of UTF-8. */
 const MOST_TEXT_OCTETS = 255;
 
-/** The optional `{"text": …}` of a command. */
-export function readText(body: string): string | undefined {
-  if (body.trim() === '') return undefined;
+/** The optional `{"text": …, "hard": …}` of a command. */
+export function readCommandOptions(body: string, command: PeerCommand): PeerCommandOptions {
+  if (body.trim() === '') return {};
   let value: unknown;
   try {
     value = JSON.parse(body);
@@ -92,13 +92,15 @@ export function readText(body: string): string | undefined {
     throw bad('the body is not JSON');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad('the body must be an object');
-  const { text, ...rest } = value as Record<string, unknown>;
+  const { text, hard, ...rest } = value as Record<string, unknown>;
   const other = Object.keys(rest)[0];
-  if (other !== undefined) throw bad(`unknown key ${quote(other)} in the body; known here: text`);
-  if (text === undefined) return undefined;
-  if (typeof text !== 'string') throw bad('text must be a string');
-  if (Buffer.byteLength(text) > MOST_TEXT_OCTETS) throw bad(`text must be at most ${MOST_TEXT_OCTETS} octets of UTF-8`);
-  return text;
+  if (other !== undefined) throw bad(`unknown key ${quote(other)} in the body; known here: text, hard`);
+  if (text !== undefined && typeof text !== 'string') throw bad('text must be a string');
+  if (text !== undefined && Buffer.byteLength(text) > MOST_TEXT_OCTETS)
+    throw bad(`text must be at most ${MOST_TEXT_OCTETS} octets of UTF-8`);
+  if (hard !== undefined && typeof hard !== 'boolean') throw bad('hard must be true or false');
+  if (hard === true && command !== 'reset') throw bad('hard is only for reset');
+  return { text, hard };
 }
 
 export function quote(text: string): string {

@@ -16,6 +16,13 @@ export interface RouteFilter {
 
 export type PeerCommand = 'enable' | 'disable' | 'reset' | 'refresh';
 
+export interface PeerCommandOptions {
+  /** Goes to the peer as the shutdown communication (RFC 9003): `disable`, `reset`. */
+  readonly text?: string | undefined;
+  /** `reset`: no routes are kept over it (RFC 8538). */
+  readonly hard?: boolean | undefined;
+}
+
 export interface Queries {
   summary(): SummaryDto;
   peers(): PeerDto[];
@@ -24,8 +31,10 @@ export interface Queries {
   /** Walks the tables as it is pulled, so a million routes never stand in memory; undefined = no such peer. */
   routes(filter: RouteFilter): Iterable<RouteDto> | undefined;
   fib(): AsyncIterable<FibRowDto>;
-  /** undefined = done; a text = why it was refused. `text` goes to the peer as the shutdown communication. */
-  command(address: string, command: PeerCommand, text?: string): string | undefined;
+  /** undefined = done; a text = why it was refused. */
+  command(address: string, command: PeerCommand, options?: PeerCommandOptions): string | undefined;
+  /** RFC 8326: asks every peer to prefer other paths than ours, or no longer. undefined = done; a text = refused. */
+  drain(draining: boolean): string | undefined;
   /** Live changes from now on. The listener must not throw and must not block. */
   subscribe(listener: (event: MonitorEventDto) => void): () => void;
 }

@@ -4,6 +4,7 @@
  *
  *     GET  /v1/summary   /v1/peers   /v1/peers/ADDRESS   /v1/routes?…   /v1/fib
  *     POST /v1/peers/ADDRESS/{enable,disable,reset,refresh}   /v1/reload
+ *     POST /v1/drain   /v1/undrain
  *     GET  /v1/monitor   (WebSocket; see stream.ts)
  *
  * Lists are a JSON array, or one object a line with `format=ndjson`.
@@ -14,11 +15,11 @@ import { ControlError } from './control-error.js';
 import { streamList } from './list-stream.js';
 import {
   quote,
+  readCommandOptions,
   readPeerName,
   readParameters,
   readPeerCommand,
   readRouteFilter,
-  readText,
   ROUTE_PARAMETERS,
 } from './parameters.js';
 import type { Queries } from './queries.js';
@@ -63,6 +64,13 @@ export async function handleRequest(
     readParameters(search, []);
     await readBody(request);
     sendJson(response, { changes: await context.reload() });
+  } else if ((noun === 'drain' || noun === 'undrain') && rest.length === 0) {
+    commandMethod(request, context);
+    readParameters(search, []);
+    await readBody(request);
+    const refusal = context.queries.drain(noun === 'drain');
+    if (refusal !== undefined) throw new ControlError('refused', refusal);
+    sendJson(response, { done: noun });
   } else if (noun === 'monitor' && rest.length === 0) {
     readOnlyMethod(request);
     throw new ControlError('bad-request', '/v1/monitor is a WebSocket: connect with the Upgrade header');
@@ -95,9 +103,9 @@ async function handlePeers(
   }
   const command = readPeerCommand(commandText);
   commandMethod(request, context);
-  const text = readText(await readBody(request));
+  const options = readCommandOptions(await readBody(request), command);
   if (!context.queries.peer(address)) throw unknownPeer(address);
-  const refusal = context.queries.command(address, command, text);
+  const refusal = context.queries.command(address, command, options);
   if (refusal !== undefined) throw new ControlError('refused', refusal);
   sendJson(response, { done: command, peer: address });
 }

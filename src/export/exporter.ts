@@ -64,7 +64,7 @@ export class Exporter {
   constructor(rib: Rib, identity: Identity, outOfTime: () => boolean = () => false) {
     this.#rib = rib;
     this.#outOfTime = outOfTime;
-    this.#attributes = new OutgoingAttributes(rib.attributes, identity);
+    this.#attributes = new OutgoingAttributes(rib.attributes, identity, rib.peers);
     this.writer = new GroupWriter(
       rib,
       this.#attributes,
@@ -321,7 +321,7 @@ export class Exporter {
     const { filter, rib } = member.group;
     const isEdited = filter !== undefined && filter.judge(rib, id, attribute, source) > Verdict.asIs;
     const edited: EditedAttributes | undefined = isEdited ? filter.edit(rib, id, attribute, source) : undefined;
-    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!, edited)) {
+    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!, edited, source)) {
       return undefined;
     }
     return {

@@ -1,6 +1,8 @@
 /** What makes two peers get the same bytes: the key of an update group. */
 import type { Family } from 'bgp-parse';
 import type { ExportFilter } from '../policy/export-filter.js';
+import { rulesKey } from './export-rules.js';
+import type { ExportRules } from './export-rules.js';
 
 export interface GroupParameters {
   readonly family: Family;
@@ -20,6 +22,8 @@ export interface GroupParameters {
   /** Paths per prefix (RFC 7911), 0 = only the best, without path identifiers. */
   readonly addPathLimit: number;
   readonly maxMessageLength: number;
+  /** What the peer's own settings change; undefined = nothing. */
+  readonly rules?: ExportRules | undefined;
   /** Ours replaces the next hop of externally learned routes towards internal peers. */
   readonly nextHopSelf: boolean;
   /** What "ourselves" is as a next hop of this family: 4, 16 or 32 octets; undefined = we have none. */
@@ -42,6 +46,7 @@ export function groupKey(parameters: GroupParameters): string {
     addPathLimit,
     maxMessageLength,
     nextHopSelf,
+    rulesKey(parameters.rules),
     nextHop,
   ].join('|');
 }

@@ -209,7 +209,8 @@ export class GroupWriter {
     const { parameters } = group;
     const { kind, identifier } = this.#rib.peers;
     const outgoing = this.#attributes;
-    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!, edited)) return false;
+    if (!outgoing.write(parameters, attribute, kind[source]! as SourceKind, identifier[source]!, edited, source))
+      return false;
     for (let from = 0; from < count;) {
       if (group.chunk.isFull(parameters.maxMessageLength)) this.#flushMarked(group, source, only);
       from = group.chunk.announce(group.rib, outgoing, ids, pathIds, from, count, parameters.maxMessageLength);

@@ -14,11 +14,14 @@
  * Export policy has had its say before: its octets stand in for those of the set, and what it says of MED and next hop
  * wins over the table.
  */
-import { AS_TRANS, AttributeCode, AttributeFlag, SegmentType } from 'bgp-parse';
+import { AS_TRANS, AttributeCode, AttributeFlag, SegmentType, equalBytes, maskAddress } from 'bgp-parse';
 import { DEFAULT_LOCAL_PREF } from '../rib/columns/attribute-pool.js';
 import type { AttributePool, Identity } from '../rib/columns/attribute-pool.js';
 import { SourceKind } from '../rib/rib-peers.js';
 import type { EditedAttributes } from '../policy/export-filter.js';
+import type { RibPeers } from '../rib/rib-peers.js';
+import { applyRules, editsAttributes } from './export-rules.js';
+import type { ExportRules } from './export-rules.js';
 import type { GroupParameters } from './group-parameters.js';
 
 const TRANSITIVE = AttributeFlag.transitive;
@@ -35,8 +38,12 @@ export class OutgoingAttributes {
 
   readonly #pool: AttributePool;
   readonly #identity: Identity;
+  readonly #peers: RibPeers | undefined;
+  /** Octets after the group's rules; made when first needed. */
+  #changed: Uint8Array | undefined;
 
-  constructor(pool: AttributePool, identity: Identity) {
+  constructor(pool: AttributePool, identity: Identity, peers?: RibPeers) {
+    this.#peers = peers;
     this.#pool = pool;
     this.#identity = identity;
   }
@@ -52,19 +59,30 @@ export class OutgoingAttributes {
     kind: SourceKind,
     sourceIdentifier: number,
     edited?: EditedAttributes,
+    /** PeerId of the source, for what depends on its address. */
+    source = 0,
   ): boolean {
     const pool = this.#pool;
-    const input = edited ? edited.bytes : pool.bytes(id);
-    const start = edited ? edited.start : pool.start(id);
-    const end = edited ? edited.end : start + pool.length(id);
+    let input = edited ? edited.bytes : pool.bytes(id);
+    let start = edited ? edited.start : pool.start(id);
+    let end = edited ? edited.end : start + pool.length(id);
     const out = this.bytes;
-    const external = group.external;
+    const { external, rules } = group;
+    if (rules !== undefined && editsAttributes(rules)) {
+      const changed = (this.#changed ??= new Uint8Array(this.bytes.length));
+      end = applyRules(rules, external, this.#identity.asn, input, start, end, changed);
+      if (end < 0) return false;
+      input = changed;
+      start = 0;
+    }
+    const prependAs = rules?.prependAs ?? this.#identity.asn;
     const reflected = kind === SourceKind.client || kind === SourceKind.nonClient;
     let nextHopSelf = external || kind === SourceKind.local || (kind === SourceKind.external && group.nextHopSelf);
     if (edited && edited.nextHop !== 'default') {
       // Our own routes have no next hop but us.
       nextHopSelf = edited.nextHop === 'self' || (edited.nextHop === 'unchanged' && kind === SourceKind.local);
     }
+    const mayKeep = external && kind !== SourceKind.local && (edited === undefined || edited.nextHop === 'default');
     let to = 0;
     let hasLocalPref = false;
     let hasOriginator = false;
@@ -101,14 +119,15 @@ export class OutgoingAttributes {
       at = next;
       switch (code) {
         case AttributeCode.asPath:
-          if (group.fourOctetAs && !external) break;
+          if (group.fourOctetAs && (!external || prependAs === 0)) break;
           asPathAt = value;
           asPathEnd = next;
           to = group.fourOctetAs
-            ? this.#putPath(out, to, code, input, value, next, this.#identity.asn)
-            : this.#putPath2(out, to, input, value, next, external ? this.#identity.asn : 0);
+            ? this.#putPath(out, to, code, input, value, next, prependAs)
+            : this.#putPath2(out, to, input, value, next, external ? prependAs : 0);
           continue;
         case AttributeCode.nextHop: {
+          if (rules !== undefined && mayKeep && this.#keeps(group, rules, source, input, value)) nextHopSelf = false;
           const own = nextHopSelf ? group.nextHop : undefined;
           if (nextHopSelf && !own) return false;
           // RFC 2545 §3: a link-local next hop means something on its own link only.
@@ -129,7 +148,7 @@ export class OutgoingAttributes {
           continue;
         }
         case AttributeCode.med:
-          if (external && kind !== SourceKind.local && !edited?.keepMed) continue;
+          if (external && kind !== SourceKind.local && !edited?.keepMed && !rules?.keepMed) continue;
           break;
         case AttributeCode.localPref:
           if (external) continue;
@@ -169,6 +188,19 @@ export class OutgoingAttributes {
     if (!group.fourOctetAs) to = this.#putAs4(group, input, to, asPathAt, asPathEnd, aggregatorAt);
     this.length = to;
     return true;
+  }
+
+  /**
+   * RFC 4271 §5.1.3: a route of a neighbour on the link that we share with the external peers keeps that neighbour as its
+   * next hop. Only the source's own address, which the source is never told: no peer may be told its own.
+   */
+  #keeps(group: GroupParameters, rules: ExportRules, source: number, hop: Uint8Array, at: number): boolean {
+    if (rules.nextHopUnchanged) return true;
+    const { subnet } = rules;
+    const address = this.#peers?.get(source)?.session.address;
+    if (!subnet || !address || group.nextHopSelf || address.length !== subnet.bytes.length) return false;
+    for (let i = 0; i < address.length; i++) if (hop[at + i] !== address[i]) return false;
+    return equalBytes(maskAddress(address, subnet.prefixLength), maskAddress(subnet.bytes, subnet.prefixLength));
   }
 
   /** AS_PATH or AS4_PATH, 4 octets each, `prepend` in front unless 0 (RFC 4271 §5.1.2). */
@@ -231,7 +263,7 @@ export class OutgoingAttributes {
     asPathEnd: number,
     aggregatorAt: number,
   ): number {
-    const prepend = group.external ? this.#identity.asn : 0;
+    const prepend = group.external ? (group.rules?.prependAs ?? this.#identity.asn) : 0;
     if (asPathAt >= 0 && (prepend > 0xffff || hasWideAs(input, asPathAt, asPathEnd))) {
       to = this.#putPath(this.bytes, to, AttributeCode.as4Path, input, asPathAt, asPathEnd, prepend);
     }

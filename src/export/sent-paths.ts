@@ -53,7 +53,7 @@ export class SentPaths {
     prefixId: number,
     limit: number,
     filter: PathFilter,
-    attributeFlags: Uint8Array,
+    attributeFlags: Uint16Array,
     peerKind: Uint8Array,
     keepGone: boolean,
     changes: PathChanges | undefined,

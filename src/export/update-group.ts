@@ -51,7 +51,14 @@ export class UpdateGroup {
       this.acceptsKind[SourceKind.nonClient] = external || client ? 1 : 0;
     }
     this.filter = parameters.filter;
-    this.refusedFlags = AttributeFlag.noAdvertise | (external ? AttributeFlag.noExport : 0);
+    const { rules } = parameters;
+    this.refusedFlags =
+      AttributeFlag.noAdvertise |
+      (external ? AttributeFlag.noExport : 0) |
+      // RFC 9494 §4.3: not to who has not said that it understands.
+      (rules?.longLived ? 0 : AttributeFlag.longLivedStale) |
+      (rules?.refuseOtc ? AttributeFlag.onlyToCustomer : 0) |
+      (rules?.refuseNoPeer ? AttributeFlag.noPeer : 0);
   }
 
   /** Whether a best path with these flags from a peer of this kind is told to the group, if the filter agrees. */

@@ -143,13 +143,12 @@ export class AdjRibIn {
       return 0;
     }
     const { reachNextHopStart, reachNextHopLength } = mp;
-    let context = peer.context | BlockContext.mpNextHop;
     const linkLocal =
       reachNextHopLength === 32 ||
       (reachNextHopLength === 16 &&
         bytes[reachNextHopStart] === 0xfe &&
         (bytes[reachNextHopStart + 1]! & 0xc0) === 0x80);
-    if (linkLocal) context |= this.#attributes.scopeBits(peer.session.interfaceName);
+    const context = (linkLocal ? peer.linkLocalContext : peer.context) | BlockContext.mpNextHop;
     const length = stripMp(bytes, start, end, mp, this.#scratch);
     return this.#intern(peer, this.#scratch, 0, length, context);
   }
@@ -220,8 +219,8 @@ export class AdjRibIn {
   ): BgpError | undefined {
     const attributes = this.#attributes;
     // RFC 4271 §6.3: the leftmost AS must be the external peer's; else treated as withdraw (RFC 7606 §7.2).
-    if (peer.session.external && attributes.neighborAs[attribute] !== peer.session.asn) {
-      this.#countMalformed(peer, `the first AS of the path is not ${peer.session.asn}`);
+    if (peer.firstAs !== 0 && attributes.neighborAs[attribute] !== peer.firstAs) {
+      this.#countMalformed(peer, `the first AS of the path is not ${peer.firstAs}`);
       return this.#withdraw(peer, rib, bytes, at, end);
     }
     if ((attributes.flags[attribute]! & AttributeFlag.discarded) !== 0) {
@@ -546,6 +545,41 @@ export class AdjRibIn {
       }
     }
     return removed;
+  }
+
+  /** RFC 9494 §4.2: stale paths get LLGR_STALE; those with NO_LLGR go. Returns how many are kept. */
+  makeLongLived(peer: RibPeer, rib: FamilyRib): number {
+    const { prefixes, paths } = rib;
+    const attributes = this.#attributes;
+    const filter = peer.session.importFilter;
+    let kept = 0;
+    for (let id = 1; id < prefixes.end; id++) {
+      let before = 0;
+      let path = prefixes.firstPath[id]!;
+      while (path !== 0) {
+        const next = paths.next[path]!;
+        if (paths.peer[path] === peer.id && (paths.flags[path]! & PathFlag.stale) !== 0) {
+          const received = paths.receivedOf(path);
+          const marked = attributes.longLived(paths.attribute[path]!) === 0 ? 0 : attributes.longLived(received);
+          if (marked === 0) {
+            this.unlink(peer, rib, id, before, path);
+            path = next;
+            continue;
+          }
+          kept++;
+          if (filter) this.#setJudged(peer, rib, path, marked, filter.judge(rib, id, marked));
+          else if (marked !== received) {
+            attributes.retain(marked);
+            attributes.release(received);
+            paths.attribute[path] = marked;
+          }
+          rib.markDirty(id);
+        }
+        before = path;
+        path = next;
+      }
+    }
+    return kept;
   }
 
   #countMalformed(peer: RibPeer, what: string): void {

@@ -5,7 +5,8 @@
  *   the RFC says                                     we do
  *   §9.1.1   degree of preference                    0  locally originated first
  *                                                    1  highest LOCAL_PREF (100 when absent or from an external peer)
- *   §9.1.2   exclude unresolvable, looped            before 0: `ineligible`
+ *   §9.1.2   exclude unresolvable, looped            before 0: `ineligible`, and what RFC 9234 §5 calls a leak
+ *   RFC 9494 §4.3 long-lived stale paths last        between 0 and 1
  *   §9.1.2.2 a  shortest AS_PATH (a set counts 1)    2
  *            b  lowest ORIGIN                        3
  *            c  lowest MED, same neighbour AS        4  every path beaten by one of its own neighbour AS goes at once
@@ -19,7 +20,13 @@
  * Steps 0 to 3 are one comparison of `rank`; only paths that tie go down the ladder. `DecisionReason` names the step
  * that left one path.
  */
-import { AttributeFlag, LOCAL_RANK, LOOP_FLAGS, RANK_LOCAL_PREF_UNIT } from './columns/attribute-pool.js';
+import {
+  AttributeFlag,
+  LOCAL_RANK,
+  LONG_LIVED_RANK,
+  LOOP_FLAGS,
+  RANK_LOCAL_PREF_UNIT,
+} from './columns/attribute-pool.js';
 import type { AttributePool } from './columns/attribute-pool.js';
 import { PathFlag } from './columns/path-table.js';
 import type { PathTable } from './columns/path-table.js';
@@ -48,6 +55,8 @@ export const DECISION_REASONS = [
   'cluster-loop',
   'next-hop-unreachable',
   'ranked',
+  'route-leak',
+  'long-lived-stale',
 ] as const;
 export type DecisionReason = (typeof DECISION_REASONS)[number];
 
@@ -70,6 +79,8 @@ const Reason = {
   clusterLoop: 16,
   nextHopUnreachable: 17,
   ranked: 18,
+  routeLeak: 19,
+  longLivedStale: 20,
 } as const;
 
 /** Called for each path that goes, with the code of the reason; only cold readers pass one. */
@@ -104,7 +115,9 @@ export class Decision {
         ? Reason.asLoop
         : flags & AttributeFlag.originatorLoop
           ? Reason.originatorLoop
-          : Reason.clusterLoop;
+          : flags & AttributeFlag.clusterLoop
+            ? Reason.clusterLoop
+            : Reason.routeLeak;
     }
     const nextHop = attributes.nextHop[attribute]!;
     if (nextHop !== 0 && this.#nextHops.resolvable[nextHop] === 0) return Reason.nextHopUnreachable;
@@ -163,8 +176,8 @@ export class Decision {
     const rank = this.#attributes.rank;
     const attributeOf = paths.attribute;
     let count = 0;
-    let bestRank = -1;
-    let secondRank = -1;
+    let bestRank = -Infinity;
+    let secondRank = -Infinity;
     let why = 0;
     for (let path = first; path !== 0; path = next[path]!) {
       const refused = this.ineligible(paths, path);
@@ -185,7 +198,7 @@ export class Decision {
       this.#candidates[count++] = path;
     }
     if (count === 0) this.reason = why;
-    else if (count === 1) this.reason = secondRank < 0 ? Reason.onlyPath : rankReason(bestRank, secondRank);
+    else if (count === 1) this.reason = secondRank === -Infinity ? Reason.onlyPath : rankReason(bestRank, secondRank);
     return count;
   }
 
@@ -326,6 +339,11 @@ export class Decision {
 /** Which of the steps 0 to 3 separates two ranks. */
 function rankReason(best: number, other: number): number {
   if (best === LOCAL_RANK) return Reason.localOrigin;
+  if (other < 0) {
+    if (best >= 0) return Reason.longLivedStale;
+    best -= LONG_LIVED_RANK;
+    other -= LONG_LIVED_RANK;
+  }
   const bestPref = Math.floor(best / RANK_LOCAL_PREF_UNIT);
   const otherPref = Math.floor(other / RANK_LOCAL_PREF_UNIT);
   if (bestPref !== otherPref) return Reason.localPref;

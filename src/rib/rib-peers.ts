@@ -5,6 +5,7 @@
 import type { Family } from 'bgp-parse';
 import { grow, grownCapacity } from './columns/grow.js';
 import type { ImportFilter } from './import-filter.js';
+import type { IngressRules } from './ingress.js';
 import type { PrefixLimit } from './prefix-limit.js';
 
 /** Where a path came from, which decides to whom it may go (RFC 4271 §9.2, RFC 4456 §6). */
@@ -30,6 +31,10 @@ export interface RibSession {
   readonly importFilter?: ImportFilter | undefined;
   /** Name of the configuration's group, for policies that look at it. */
   readonly group?: string | undefined;
+  /** What the settings make of the peer's attributes, less the interface; undefined = nothing. */
+  readonly ingress?: IngressRules | undefined;
+  /** Paths may begin with another AS number than the external peer's (RFC 4271 §6.3: MAY). */
+  readonly anyFirstAs?: boolean | undefined;
   /** Interface of link-local next hops. */
   readonly interfaceName: string | undefined;
 }
@@ -40,6 +45,10 @@ export class RibPeer {
   session: RibSession;
   /** Block context of this session's attributes, without the MP bit. */
   context = 0;
+  /** The same for link-local next hops. */
+  linkLocalContext = 0;
+  /** AS number that every path must begin with; 0 = any. */
+  firstAs = 0;
   readonly negotiated = [false, false];
   readonly addPath = [false, false];
   /** Paths held in Adj-RIB-In. */

@@ -16,6 +16,7 @@ import { PrefixFlag } from './columns/prefix-table.js';
 import { Decision } from './decision.js';
 import { FamilyRib } from './family-rib.js';
 import type { ImportFilter } from './import-filter.js';
+import { PLAIN_INGRESS } from './ingress.js';
 import { Multipath } from './multipath.js';
 import { NextHops } from './next-hops.js';
 import type { NextHopTracker } from './next-hops.js';
@@ -100,8 +101,11 @@ export class Rib {
       session.external === peer.session.external &&
       session.routeReflectorClient === peer.session.routeReflectorClient;
     this.#takeImport(peer, session);
-    peer.context =
-      (session.external ? BlockContext.external : 0) | (session.fourOctetAs ? BlockContext.fourOctetAs : 0);
+    const base = (session.external ? BlockContext.external : 0) | (session.fourOctetAs ? BlockContext.fourOctetAs : 0);
+    const { ingress = PLAIN_INGRESS, interfaceName } = session;
+    peer.context = base + this.attributes.scopeBits(ingress);
+    peer.linkLocalContext = base + this.attributes.scopeBits({ ...ingress, interfaceName });
+    peer.firstAs = session.external && !session.anyFirstAs ? session.asn : 0;
     for (const rib of this.families) {
       peer.negotiated[rib.index] = session.families.includes(rib.family);
       peer.addPath[rib.index] = session.addPathReceive.includes(rib.family);
@@ -123,13 +127,17 @@ export class Rib {
     peer.negotiated[0] = peer.negotiated[1] = false;
   }
 
-  /** The session is gone, its paths stay in use as stale (RFC 4724 §4.2) in these families; the others go. */
-  downKeepingStale(peer: RibPeer, families: readonly Family[]): void {
+  /**
+   * The session is gone, its paths stay in use as stale (RFC 4724 §4.2) in these families; the others go. `longLived`:
+   * families whose long-lived stale time runs.
+   */
+  downKeepingStale(peer: RibPeer, families: readonly Family[], longLived: readonly Family[] = []): void {
     for (const rib of this.families) {
       peer.negotiated[rib.index] = false;
       if (families.includes(rib.family)) {
-        // "Any route previously marked as stale MUST be deleted": a second restart in a row.
-        if (peer.stale[rib.index]! > 0) this.#adjRibIn.sweep(peer, rib, false);
+        // "Any route previously marked as stale MUST be deleted": a second restart in a row. But not before the long-lived
+        // stale time is over (RFC 9494 §4.2).
+        if (peer.stale[rib.index]! > 0 && !longLived.includes(rib.family)) this.#adjRibIn.sweep(peer, rib, false);
         this.#adjRibIn.markStale(peer, rib);
       } else {
         this.#adjRibIn.sweep(peer, rib, true);
@@ -150,8 +158,13 @@ export class Rib {
   }
 
   /** Stale paths of the peer go (the restart time is over). Returns how many. */
-  sweepStale(peer: RibPeer): number {
-    return this.#adjRibIn.sweep(peer, this.families[0], false) + this.#adjRibIn.sweep(peer, this.families[1], false);
+  sweepStale(peer: RibPeer, family: Family): number {
+    return this.#adjRibIn.sweep(peer, this.family(family), false);
+  }
+
+  /** RFC 9494 §4.2: stale paths get LLGR_STALE; those with NO_LLGR go. Returns how many are kept. */
+  makeLongLived(peer: RibPeer, family: Family): number {
+    return this.#adjRibIn.makeLongLived(peer, this.family(family));
   }
 
   /** The peer has left the configuration; its id is used again once nothing names it. */

@@ -28,6 +28,7 @@ import type { Initiator } from './collision.js';
 import type { Connection, ConnectionHandler } from './connection.js';
 import { step } from './fsm.js';
 import type { FsmEvent, NotificationFields } from './fsm.js';
+import { hardReset, isHard } from './hard-reset.js';
 import { TICK_MS } from './session-timers.js';
 import type { SessionTimers, Timed } from './session-timers.js';
 import type { DownReason, Negotiated, SessionState } from './types.js';
@@ -134,7 +135,7 @@ export class Attempt implements ConnectionHandler, Timed {
     const retried = from === 'Connect' && event.type === 'ConnectRetryTimerExpires';
     const ending: Ending | undefined =
       retried || (ended && from !== 'Idle' && from !== result.state)
-        ? { from, ...endReason(text, notification, received) }
+        ? { from, ...endReason(text, notification, received, this.#knowsHardReset) }
         : undefined;
     let damp = false;
     for (const action of result.actions) {
@@ -415,12 +416,18 @@ export class Attempt implements ConnectionHandler, Timed {
     this.write(message, 0, message.length);
   }
 
+  get #knowsHardReset(): boolean {
+    return this.negotiated?.gracefulRestart?.notification === true;
+  }
+
   #notify(notification: NotificationFields): void {
     this.#owner.counters.messagesOut++;
     this.#owner.counters.notificationsOut++;
     const connection = this.connection;
     if (!connection) return;
-    connection.closeWith(encodeNotification(notification));
+    // RFC 8538 §3: only to a peer that has set the N bit.
+    const hard = this.#knowsHardReset && isHard(notification, true);
+    connection.closeWith(encodeNotification(hard ? hardReset(notification) : notification));
     this.#owner.closing(connection);
   }
 }
@@ -429,9 +436,15 @@ function endReason(
   text: string,
   sent: NotificationFields | undefined,
   received: NotificationFields | undefined,
+  knowsHardReset: boolean,
 ): DownReason {
-  if (received) return { text, notification: { code: received.code, subcode: received.subcode, sent: false } };
-  if (!sent) return { text, notification: undefined };
-  const { code, subcode } = sent;
-  return { text: text || `sent ${notificationText(code, subcode)}`, notification: { code, subcode, sent: true } };
+  const notification = received ?? sent;
+  if (!notification) return { text, notification: undefined };
+  const { code, subcode } = notification;
+  // Without the N bit every NOTIFICATION is the end (RFC 4724 §4.2).
+  const hard = !knowsHardReset || isHard(notification, !received);
+  return {
+    text: received ? text : text || `sent ${notificationText(code, subcode)}`,
+    notification: { code, subcode, sent: !received, hard },
+  };
 }

@@ -21,6 +21,8 @@ export interface NotificationFields {
   readonly code: number;
   readonly subcode: number;
   readonly data: Uint8Array;
+  /** Ours only: a Hard Reset (RFC 8538) is meant, where the peer understands one. */
+  readonly hard?: boolean;
 }
 
 /** Events that carry nothing. Names and meaning: RFC 4271 §8.1. */

@@ -1,6 +1,7 @@
 /**
  * What both OPENs together allow: a feature is on only when both sides offered it. Pure.
- * RFC 4271 §4.2 (hold time), RFC 4760 §8, RFC 5492 §4, RFC 6793, RFC 7911 §4, RFC 8654 §4, RFC 8950 §4, RFC 4724 §3.
+ * RFC 4271 §4.2 (hold time), RFC 4760 §8, RFC 5492 §4, RFC 6793, RFC 7911 §4, RFC 8654 §4, RFC 8950 §4, RFC 4724 §3,
+ * RFC 8538 §2, RFC 9494 §3, RFC 9234 §4.
  */
 import {
   AddPathMode,
@@ -17,7 +18,7 @@ import {
   findCapability,
 } from 'bgp-parse';
 import type { Capability, Family, OpenMessage } from 'bgp-parse';
-import type { Negotiated } from './types.js';
+import type { LongLivedFamily, Negotiated } from './types.js';
 
 /** What is known besides the OPENs. */
 export type NegotiationContext = Pick<
@@ -38,6 +39,7 @@ export function negotiate(sent: OpenMessage, received: OpenMessage, context: Neg
   return {
     type: context.peerAsn === context.localAsn ? 'internal' : 'external',
     localAsn: context.localAsn,
+    offeredAsn: findCapability(sent.capabilities, 'fourOctetAs')?.asn ?? sent.asn,
     peerAsn: context.peerAsn,
     peerIdentifier: received.identifier,
     holdTimeSeconds,
@@ -60,7 +62,10 @@ export function negotiate(sent: OpenMessage, received: OpenMessage, context: Neg
         (addPathMode(received, family) & AddPathMode.receive) !== 0,
     ),
     extendedNextHop: offersExtendedNextHop(sent) && offersExtendedNextHop(received),
-    gracefulRestart: both('gracefulRestart') ? gracefulRestart(received) : undefined,
+    gracefulRestart: both('gracefulRestart') ? gracefulRestart(sent, received) : undefined,
+    // RFC 9494 §4.5: nothing without the capability of RFC 4724.
+    longLived: both('gracefulRestart') && both('longLivedGracefulRestart') ? longLived(received) : undefined,
+    peerRole: both('role') ? findCapability(received.capabilities, 'role')!.role : undefined,
     localAddress: context.localAddress,
     peerAddress: context.peerAddress,
     localPort: context.localPort,
@@ -107,14 +112,27 @@ function offersExtendedNextHop(open: OpenMessage): boolean {
   );
 }
 
-function gracefulRestart(received: OpenMessage): NonNullable<Negotiated['gracefulRestart']> {
-  const { restarting, restartTimeSeconds, families } = findCapability(received.capabilities, 'gracefulRestart')!;
+function longLived(received: OpenMessage): LongLivedFamily[] {
+  const { families } = findCapability(received.capabilities, 'longLivedGracefulRestart')!;
+  return families.flatMap(({ afi, safi, ...rest }) => {
+    const family = familyOf(afi, safi);
+    return family ? [{ family, ...rest }] : [];
+  });
+}
+
+function gracefulRestart(sent: OpenMessage, received: OpenMessage): NonNullable<Negotiated['gracefulRestart']> {
+  const ours = findCapability(sent.capabilities, 'gracefulRestart')!;
+  const { notification, restarting, restartTimeSeconds, families } = findCapability(
+    received.capabilities,
+    'gracefulRestart',
+  )!;
   const known = families.flatMap(({ afi, safi, forwardingPreserved }) => {
     const family = familyOf(afi, safi);
     return family ? [{ family, forwardingPreserved }] : [];
   });
   return {
     restarting,
+    notification: ours.notification && notification,
     restartTimeSeconds,
     families: known.map(({ family }) => family),
     forwardingPreserved: known.filter((each) => each.forwardingPreserved).map(({ family }) => family),

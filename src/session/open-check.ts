@@ -2,7 +2,7 @@
  * Whether the peer's OPEN is one to accept (RFC 4271 §6.2). Pure; the codec has judged the form, this judges the meaning.
  * Each rule throws the BgpError whose NOTIFICATION the RFC asks for.
  */
-import { AS_TRANS, BgpError, NotificationCode, OpenSubcode, findCapability } from 'bgp-parse';
+import { AS_TRANS, BgpError, NotificationCode, OpenSubcode, Role, findCapability } from 'bgp-parse';
 import type { OpenMessage } from 'bgp-parse';
 
 export interface OpenExpectation {
@@ -11,9 +11,13 @@ export interface OpenExpectation {
   readonly localIdentifier: number;
   /** The peer's AS as configured. */
   readonly peerAsn: number | 'internal' | 'external';
+  /** Our own role towards the peer (RFC 9234). */
+  readonly role?: keyof typeof Role | undefined;
+  /** A peer without a role is refused. */
+  readonly roleStrict?: boolean | undefined;
 }
 
-/** The peer's real AS number. Throws BgpError 2/2, 2/3 or 2/6. */
+/** The peer's real AS number. Throws BgpError 2/2, 2/3, 2/6 or 2/11. */
 export function checkOpen(open: OpenMessage, expected: OpenExpectation): number {
   const peerAsn = realAsn(open);
   checkAsn(peerAsn, expected);
@@ -26,7 +30,30 @@ export function checkOpen(open: OpenMessage, expected: OpenExpectation): number 
   if (open.holdTimeSeconds === 1 || open.holdTimeSeconds === 2) {
     throw refuse(`hold time ${open.holdTimeSeconds} s`, OpenSubcode.unacceptableHoldTime);
   }
+  if (expected.role && peerAsn !== expected.localAsn) checkRole(open, expected.role, expected.roleStrict === true);
   return peerAsn;
+}
+
+/** RFC 9234 §4.2, table 2: who stands on the other side of whom. */
+const COUNTERPARTS = {
+  provider: 'customer',
+  customer: 'provider',
+  routeServer: 'routeServerClient',
+  routeServerClient: 'routeServer',
+  peer: 'peer',
+} as const;
+
+function checkRole(open: OpenMessage, ours: keyof typeof Role, strict: boolean): void {
+  const wanted = COUNTERPARTS[ours];
+  const roles = open.capabilities.filter((capability) => capability.kind === 'role').map(({ role }) => role);
+  if (roles.length === 0) {
+    // RFC 9234 §4.2: only in strict mode.
+    if (strict) throw refuse(`no role, expected ${wanted} (roleStrict)`, OpenSubcode.roleMismatch);
+    return;
+  }
+  if (roles.every((role) => role === Role[wanted])) return;
+  const names = roles.map((role) => Object.entries(Role).find(([, value]) => value === role)?.[0] ?? role);
+  throw refuse(`role ${names.join(' and ')}, expected ${wanted} (ours is ${ours})`, OpenSubcode.roleMismatch);
 }
 
 /** RFC 6793 §4.1: the capability has the AS number, if there is one; the two-octet field else. */

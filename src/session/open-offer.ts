@@ -2,9 +2,10 @@
  * The OPEN we send: what the settings offer, less what the peer has refused. Pure.
  *
  * Falling back (RFC 5492 §3): a peer that refuses our capabilities gets an OPEN with fewer of them next time: first
- * without all that a session can do without, then without any. RFC 4271 §4.2, RFC 4760, RFC 6793.
+ * without all that a session can do without, then without any. RFC 4271 §4.2, RFC 4760, RFC 6793, RFC 8538, RFC 9234,
+ * RFC 9494.
  */
-import { AS_TRANS, AddPathMode, Afi, Safi, afiOf } from 'bgp-parse';
+import { AS_TRANS, AddPathMode, Afi, Role, Safi, afiOf } from 'bgp-parse';
 import type { Capability, Family, OpenMessage } from 'bgp-parse';
 import type { PeerOptions } from '../config/settings.js';
 
@@ -24,7 +25,7 @@ export interface OfferContext {
 
 type Offered = Pick<
   PeerOptions,
-  'families' | 'holdTimeSeconds' | 'gracefulRestart' | 'extendedMessages' | 'extendedNextHop' | 'addPath'
+  'families' | 'holdTimeSeconds' | 'gracefulRestart' | 'extendedMessages' | 'extendedNextHop' | 'addPath' | 'role'
 >;
 
 export function offerOpen(peer: Offered, context: OfferContext): OpenMessage {
@@ -66,7 +67,7 @@ function optional(peer: Offered, context: OfferContext): Capability[] {
     out.push({
       kind: 'gracefulRestart',
       restarting: context.restarting,
-      notification: false,
+      notification: true,
       restartTimeSeconds: peer.gracefulRestart.restartTimeSeconds,
       families: peer.families.map((family) => ({
         ...wire(family),
@@ -74,6 +75,19 @@ function optional(peer: Offered, context: OfferContext): Capability[] {
       })),
     });
   }
+  const longLived = peer.gracefulRestart?.longLived;
+  if (longLived) {
+    out.push({
+      kind: 'longLivedGracefulRestart',
+      families: peer.families.map((family) => ({
+        ...wire(family),
+        forwardingPreserved: context.forwardingPreserved.includes(family),
+        staleTimeSeconds: longLived.staleTimeSeconds,
+      })),
+    });
+  }
+  // RFC 9234 §4.1: not on internal sessions; the settings have no role there.
+  if (peer.role) out.push({ kind: 'role', role: Role[peer.role] });
   const send = peer.addPath.send !== 'best';
   const { receive } = peer.addPath;
   if (send || receive) {

@@ -158,12 +158,15 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     return closed;
   }
 
-  /** Ends the session with Cease/Administrative Reset and starts again at once; waiting times are cut short. */
-  reset(text = ''): void {
+  /**
+   * Ends the session with Cease/Administrative Reset and starts again at once; waiting times are cut short. `hard`: no
+   * routes are kept over it, also where graceful restart would keep them (RFC 8538).
+   */
+  reset(text = '', hard = false): void {
     if (!this.#adminUp) return;
     this.#policy.forgive();
     if (this.#primary.state === 'Idle') this.#startAgain();
-    else if (this.#primary.state !== 'Active') this.#cease(CeaseSubcode.administrativeReset, text);
+    else if (this.#primary.state !== 'Active') this.#cease(CeaseSubcode.administrativeReset, text, hard);
     else if (!this.passive) this.#primary.feed({ type: 'ConnectRetryTimerExpires' });
   }
 
@@ -313,7 +316,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   offer(): OpenMessage {
     const { peer, localAsn, routerId, restarting, forwardingPreserved } = this.#options;
     return offerOpen(peer, {
-      localAsn,
+      localAsn: this.#policy.usesLocalAs && peer.localAs ? peer.localAs.asn : localAsn,
       routerId,
       level: this.#policy.offerLevel,
       restarting: restarting(),
@@ -328,7 +331,8 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
 
   agree(attempt: Attempt, sent: OpenMessage, received: OpenMessage): Negotiated | false {
     const { localAsn, routerId, peer } = this.#options;
-    const peerAsn = checkOpen(received, { localAsn, localIdentifier: routerId, peerAsn: peer.asn });
+    const { role, roleStrict } = peer;
+    const peerAsn = checkOpen(received, { localAsn, localIdentifier: routerId, peerAsn: peer.asn, role, roleStrict });
     const connection = attempt.connection!;
     const negotiated = negotiate(sent, received, {
       localAsn,
@@ -472,8 +476,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     const livedMs = ending.from === 'Established' ? this.clock.nowMs() - this.#primary.establishedAtMs : 0;
     const { waitMs, accepts, fellBack } = this.#policy.idleHold(ending, damp, livedMs);
     if (fellBack) {
-      const offer = this.#policy.offerLevel === OfferLevel.none ? 'none' : 'only multiprotocol and 4-octet AS';
-      this.#deps.log.warn({ peer: this.key, next: offer }, 'the peer refuses our capabilities: trying with fewer');
+      const text =
+        this.#policy.offerLevel === OfferLevel.full
+          ? 'the peer refuses our AS number: trying the other one (dualAs)'
+          : 'the peer refuses our capabilities: trying with fewer';
+      this.#deps.log.warn({ peer: this.key }, text);
     }
     this.#idleAccepts = accepts;
     this.#cancelIdleHold?.();
@@ -485,11 +492,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     this.#primary.feed({ type: this.passive ? 'AutomaticStartPassive' : 'AutomaticStart' });
   }
 
-  #cease(subcode: number, text: string): void {
+  #cease(subcode: number, text: string, hard = false): void {
     // RFC 9003 §2: a text goes with these two.
     const spoken = subcode === CeaseSubcode.administrativeShutdown || subcode === CeaseSubcode.administrativeReset;
     const data = spoken && text !== '' ? shutdownData(text) : NO_DATA;
-    const notification = { code: NotificationCode.cease, subcode, data };
+    const notification = { code: NotificationCode.cease, subcode, data, hard };
     const event = { type: 'ManualStop', notification } as const;
     const reason = describeNotification(notification);
     this.#secondary?.feed(event, reason);

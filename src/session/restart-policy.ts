@@ -6,6 +6,7 @@
  */
 import { NotificationCode, OpenSubcode } from 'bgp-parse';
 import type { Family } from 'bgp-parse';
+import type { PeerOptions } from '../config/settings.js';
 import type { Ending } from './attempt.js';
 import { BackOff } from './back-off.js';
 import { OfferLevel, nextOffer } from './open-offer.js';
@@ -33,20 +34,25 @@ export class RestartPolicy {
   readonly #connectRetryMaxMs: number;
   readonly #families: readonly Family[];
   readonly #backOff: BackOff;
+  readonly #dualAs: boolean;
   #offerLevel: OfferLevel = OfferLevel.full;
+  /** With `localAs`: that one is offered; false = our real one, where the peer refuses the other (`dualAs`). */
+  #usesLocalAs = true;
 
-  constructor(
-    peer: { readonly connectRetryTimeSeconds: number; readonly families: readonly Family[] },
-    random: () => number,
-  ) {
+  constructor(peer: Pick<PeerOptions, 'connectRetryTimeSeconds' | 'families' | 'localAs'>, random: () => number) {
     this.#connectRetryMaxMs = peer.connectRetryTimeSeconds * 1000;
     this.#families = peer.families;
+    this.#dualAs = peer.localAs?.dualAs ?? false;
     this.#backOff = new BackOff(this.#connectRetryMaxMs, random);
   }
 
   /** What the next OPEN offers. */
   get offerLevel(): OfferLevel {
     return this.#offerLevel;
+  }
+
+  get usesLocalAs(): boolean {
+    return this.#usesLocalAs;
   }
 
   /** The ConnectRetryTime to start in Connect or Active, ms. */
@@ -86,6 +92,10 @@ export class RestartPolicy {
   #fallBack(code: number, subcode: number): boolean {
     const { unsupportedCapability, unsupportedOptionalParameter } = OpenSubcode;
     if (code !== NotificationCode.open) return false;
+    if (subcode === OpenSubcode.badPeerAs && this.#dualAs) {
+      this.#usesLocalAs = !this.#usesLocalAs;
+      return true;
+    }
     if (subcode !== unsupportedCapability && subcode !== unsupportedOptionalParameter) return false;
     const next = nextOffer(this.#offerLevel, this.#families);
     this.#offerLevel = next ?? OfferLevel.full;

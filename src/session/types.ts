@@ -10,6 +10,8 @@ export type SessionState = 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenCon
 export interface Negotiated {
   readonly type: 'internal' | 'external';
   readonly localAsn: number;
+  /** The AS number of our OPEN: another one with `localAs`. */
+  readonly offeredAsn: number;
   readonly peerAsn: number;
   /** BGP identifier of the peer, unsigned 32-bit. */
   readonly peerIdentifier: number;
@@ -32,11 +34,17 @@ export interface Negotiated {
   readonly gracefulRestart:
     | {
         readonly restarting: boolean;
+        /** RFC 8538: both sides keep routes also over a NOTIFICATION that is no Hard Reset. */
+        readonly notification: boolean;
         readonly restartTimeSeconds: number;
         readonly forwardingPreserved: readonly Family[];
         readonly families: readonly Family[];
       }
     | undefined;
+  /** The peer's long-lived graceful restart capability (RFC 9494), when both sides have it and RFC 4724's. */
+  readonly longLived: readonly LongLivedFamily[] | undefined;
+  /** The peer's BGP role (RFC 9234), one of Role; undefined = it said none, or the session is internal. */
+  readonly peerRole: number | undefined;
   /** Ends of the TCP connection. IPv4-mapped addresses are given as 4 octets. */
   readonly localAddress: AddressBytes;
   readonly peerAddress: AddressBytes;
@@ -46,11 +54,26 @@ export interface Negotiated {
   readonly peerCapabilities: readonly string[];
 }
 
+export interface LongLivedFamily {
+  readonly family: Family;
+  /** How long the peer asks for its routes to be kept; 0 = not at all. */
+  readonly staleTimeSeconds: number;
+  readonly forwardingPreserved: boolean;
+}
+
 export interface DownReason {
   /** One line for people: "hold timer expired", "peer sent Cease/Administrative Shutdown: maintenance". */
   readonly text: string;
   /** NOTIFICATION that ended the session, either way; undefined = the TCP connection was lost. */
-  readonly notification: { readonly code: number; readonly subcode: number; readonly sent: boolean } | undefined;
+  readonly notification:
+    | {
+        readonly code: number;
+        readonly subcode: number;
+        readonly sent: boolean;
+        /** RFC 8538: graceful restart does not apply, though both sides support it for NOTIFICATIONs. */
+        readonly hard: boolean;
+      }
+    | undefined;
 }
 
 /** What a session tells its owner. Calls are synchronous; bytes are valid only during the call. */

@@ -41,7 +41,7 @@ t.test('both Up, changed live, switched off and on: the session does not notice'
   t.same(a.summary().warnings, []);
 
   // Taken down for good, the session goes by its own NOTIFICATION.
-  t.equal(ends.b.command(ends.addressA, 'disable', 'work'), undefined);
+  t.equal(ends.b.command(ends.addressA, 'disable', { text: 'work' }), undefined);
   await until(() => ofA().state !== 'Established', 'the end of the session');
   t.match(ofA().lastError, /Administrative Shutdown.*work/s);
   await until(() => ofA().bfd?.state === 'Down', 'the end of BFD');

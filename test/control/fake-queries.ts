@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FibRowDto, MonitorEventDto, PeerDto, RouteDto, SummaryDto } from '../../src/control/dto.js';
-import type { PeerCommand, Queries, RouteFilter } from '../../src/control/queries.js';
+import type { PeerCommand, PeerCommandOptions, Queries, RouteFilter } from '../../src/control/queries.js';
 
 export function route(fields: Partial<RouteDto> = {}): RouteDto {
   return {
@@ -91,7 +91,8 @@ export class FakeQueries implements Queries {
   fibError: Error | undefined;
   refusal: string | undefined;
   readonly filters: RouteFilter[] = [];
-  readonly commands: [string, PeerCommand, string | undefined][] = [];
+  readonly drained: boolean[] = [];
+  readonly commands: [string, PeerCommand, ...(string | undefined)[]][] = [];
   readonly listeners = new Set<(event: MonitorEventDto) => void>();
 
   summary(): SummaryDto {
@@ -126,8 +127,12 @@ export class FakeQueries implements Queries {
     for (const row of this.fibRows) yield await Promise.resolve(row);
     if (this.fibError) throw this.fibError;
   }
-  command(address: string, command: PeerCommand, text?: string): string | undefined {
-    this.commands.push([address, command, text]);
+  command(address: string, command: PeerCommand, options: PeerCommandOptions = {}): string | undefined {
+    this.commands.push([address, command, options.text, ...(options.hard ? ['hard'] : [])]);
+    return this.refusal;
+  }
+  drain(draining: boolean): string | undefined {
+    this.drained.push(draining);
     return this.refusal;
   }
   subscribe(listener: (event: MonitorEventDto) => void): () => void {

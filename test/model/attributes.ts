@@ -57,6 +57,10 @@ export interface Peer {
   readonly importAccept?: boolean;
   readonly exportAccept?: boolean;
   readonly nextHopSelf: boolean;
+  /** RFC 9774: AS_SETs are treated as withdrawn. */
+  readonly refusesAsSets?: boolean;
+  /** RFC 9494 was negotiated. */
+  readonly longLived?: boolean;
   /** RFC 8950 was negotiated: IPv4 prefixes may have IPv6 next hops. */
   readonly extendedNextHop?: boolean;
   /** Our own address towards this peer, per family; absent = we have none and cannot be the next hop. */
@@ -79,6 +83,9 @@ export interface Path {
 export const NO_EXPORT = 0xffffff01;
 export const NO_ADVERTISE = 0xffffff02;
 export const NO_EXPORT_SUBCONFED = 0xffffff03;
+/** RFC 8326 §5, RFC 9494 §2.2. */
+export const GRACEFUL_SHUTDOWN = 0xffff0000;
+export const LLGR_STALE = 0xffff0006;
 
 export const familyOfPrefix = (prefix: string): Family => (prefix.includes(':') ? 'ipv6-unicast' : 'ipv4-unicast');
 

@@ -12,7 +12,7 @@
  *   own prefixes          "locally originated" is left to the AS    always win
  *   oldest external path  not in the RFC                            not done: it depends on the order of arrival
  */
-import { addressOrder, asPathLength, firstAsn, identifierNumber, type Path } from './attributes.js';
+import { addressOrder, asPathLength, firstAsn, identifierNumber, LLGR_STALE, type Path } from './attributes.js';
 
 export const DEFAULT_LOCAL_PREF = 100;
 
@@ -20,6 +20,7 @@ export const DEFAULT_LOCAL_PREF = 100;
 export type DecisionReason =
   | 'only-path'
   | 'local-origin'
+  | 'long-lived-stale'
   | 'local-pref'
   | 'as-path-length'
   | 'origin'
@@ -91,6 +92,10 @@ export function decide(candidates: readonly Path[], speaker: Surroundings): Deci
 
   //  0  RFC 4271 §9.1.2   what we originate ourselves
   lowest('local-origin', (path) => (path.peer ? 1 : 0));
+  //     RFC 9494 §4.3     long-lived stale paths after all others
+  lowest('long-lived-stale', ({ peer, attributes }) =>
+    peer?.longLived && attributes.communities?.includes(LLGR_STALE) ? 1 : 0,
+  );
   //  1  RFC 4271 §9.1.1   highest degree of preference: LOCAL_PREF from internal peers, the default for all else
   lowest('local-pref', (path) => -(path.attributes.localPref ?? DEFAULT_LOCAL_PREF));
   //  2  RFC 4271 §9.1.2.2 a   fewest AS numbers in AS_PATH

@@ -5,6 +5,7 @@
 import {
   familyOfPrefix,
   isExtendedNextHop,
+  LLGR_STALE,
   NO_ADVERTISE,
   NO_EXPORT,
   NO_EXPORT_SUBCONFED,
@@ -48,6 +49,8 @@ export function refusedExport(path: Path, peer: Peer): ExportRefusal | undefined
   if (peer.type === 'external' && (communities.includes(NO_EXPORT) || communities.includes(NO_EXPORT_SUBCONFED))) {
     return 'community';
   }
+  // RFC 9494 §4.3: only to who has said that it understands.
+  if (source?.longLived && communities.includes(LLGR_STALE) && !peer.longLived) return 'community';
   // RFC 4271 §5.1.3: NEXT_HOP has to be an address of ours that the peer can use.
   if (becomesNextHop(path, peer) && !selfAddress(path, peer)) return 'no-local-address';
   // RFC 8950 §4: what the peer does not understand is not said.

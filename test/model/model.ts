@@ -13,6 +13,7 @@ import { type Family } from 'bgp-parse';
 import {
   familyOfPrefix,
   firstAsn,
+  GRACEFUL_SHUTDOWN,
   isExtendedNextHop,
   type Path,
   type PathAttributes,
@@ -99,6 +100,8 @@ export class Model {
     if (
       isForeignNextHop ||
       hasConfederation ||
+      // RFC 9774 §3.
+      (peer.refusesAsSets && attributes.asPath.some(({ kind }) => kind === 'set')) ||
       (peer.type === 'external' && firstAsn(attributes.asPath) !== peer.asn)
     ) {
       this.withdraw(peerId, prefix, pathId);
@@ -249,5 +252,6 @@ const pathKey = (prefix: string, pathId: number): string => `${prefix} ${pathId}
 function accepted(attributes: PathAttributes, peer: Peer): PathAttributes {
   if (peer.type === 'internal') return attributes;
   const { localPref: _localPref, originatorId: _originatorId, clusterList: _clusterList, ...rest } = attributes;
-  return rest;
+  // RFC 8326 §4.1: the neighbour is about to go down.
+  return attributes.communities?.includes(GRACEFUL_SHUTDOWN) ? { ...rest, localPref: 0 } : rest;
 }

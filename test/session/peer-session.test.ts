@@ -26,7 +26,7 @@ t.test('one dials, one accepts: both are Established and agree', async (t) => {
   await left.session.stop(2, 'maintenance');
   await until(() => right.listener.downs.length > 0, 'the Cease arrives');
   t.equal(right.listener.downs[0]?.text, 'peer sent Cease/Administrative Shutdown: maintenance');
-  t.same(right.listener.downs[0]?.notification, { code: 6, subcode: 2, sent: false });
+  t.same(right.listener.downs[0]?.notification, { code: 6, subcode: 2, sent: false, hard: true });
   t.equal(left.session.state, 'Idle');
   t.same(left.listener.events, ['established', 'down']);
 });

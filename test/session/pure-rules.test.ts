@@ -1,10 +1,11 @@
 /** The pure rules around the machine: collision, OPEN checks, offer and negotiation, back-off. */
 import t from 'tap';
-import { decodeOpen, encodeOpen } from 'bgp-parse';
+import { Role, decodeOpen, encodeOpen } from 'bgp-parse';
 import type { Capability, OpenMessage } from 'bgp-parse';
 import { BackOff } from '../../src/session/back-off.js';
 import { collide, preferredInitiator } from '../../src/session/collision.js';
 import type { ExistingConnection } from '../../src/session/collision.js';
+import { hardReset, isHard } from '../../src/session/hard-reset.js';
 import { negotiate } from '../../src/session/negotiate.js';
 import { checkOpen } from '../../src/session/open-check.js';
 import { OfferLevel, nextOffer, offerOpen } from '../../src/session/open-offer.js';
@@ -84,6 +85,44 @@ t.test('OPEN check', (t) => {
   t.end();
 });
 
+t.test('roles (RFC 9234 §4.2)', (t) => {
+  const NAMES = ['provider', 'routeServer', 'routeServerClient', 'customer', 'peer'] as const;
+  const pairs = ['provider customer', 'customer provider', 'routeServer routeServerClient', 'peer peer'];
+  pairs.push('routeServerClient routeServer');
+  const local = { localAsn: 64512, localIdentifier: 5, peerAsn: 'external' } as const;
+  const open = (...roles: number[]): OpenMessage => ({
+    ...OPEN,
+    capabilities: roles.map((role) => ({ kind: 'role', role })),
+  });
+  for (const ours of NAMES) {
+    for (const theirs of NAMES) {
+      const check = (): number => checkOpen(open(Role[theirs]), { ...local, role: ours });
+      if (pairs.includes(`${ours} ${theirs}`)) t.equal(check(), 65001, `${ours} and ${theirs}`);
+      else t.throws(check, { code: 2, subcode: 11 }, `${ours} and ${theirs}`);
+    }
+    t.equal(checkOpen(open(), { ...local, role: ours }), 65001, 'a peer without a role');
+    t.throws(() => checkOpen(open(), { ...local, role: ours, roleStrict: true }), { code: 2, subcode: 11 });
+    t.throws(() => checkOpen(open(77), { ...local, role: ours }), { code: 2, subcode: 11 }, 'a role without a name');
+  }
+  const provider = { ...local, role: 'provider' } as const;
+  t.equal(checkOpen(open(3, 3), provider), 65001, 'the same one twice');
+  t.throws(() => checkOpen(open(3, 4), provider), { code: 2, subcode: 11 }, 'two different ones');
+  t.equal(checkOpen(open(0), local), 65001, 'none of ours: theirs means nothing');
+  t.end();
+});
+
+t.test('Hard Reset (RFC 8538)', (t) => {
+  const cease = (subcode: number, more = {}) => ({ code: 6, subcode, data: Uint8Array.of(1, 65), ...more });
+  const hard = Array.from({ length: 11 }, (_, subcode) => subcode).filter((subcode) => isHard(cease(subcode), true));
+  t.same(hard, [1, 2, 3, 9, 10]);
+  t.ok(isHard(cease(4, { hard: true }), true), 'asked for');
+  t.notOk(isHard({ code: 3, subcode: 1, data: new Uint8Array(0) }, true), 'an error');
+  for (let subcode = 0; subcode < 12; subcode++) t.equal(isHard(cease(subcode), false), subcode === 9, 'received');
+  t.same(hardReset(cease(2)), { code: 6, subcode: 9, data: Uint8Array.of(6, 2, 1, 65) });
+  t.same(hardReset(cease(9)), { code: 6, subcode: 9, data: Uint8Array.of(1, 65) }, 'not twice');
+  t.end();
+});
+
 const CONTEXT = {
   localAsn: 64512,
   peerAsn: 64512,
@@ -97,7 +136,8 @@ const OFFER = { localAsn: 4200000000, routerId: 9, level: OfferLevel.full, resta
 const RICH = {
   ...PEER_DEFAULTS,
   addPath: { send: 'all', receive: true },
-  gracefulRestart: { restartTimeSeconds: 77 },
+  gracefulRestart: { restartTimeSeconds: 77, longLived: { staleTimeSeconds: 3600 } },
+  role: 'customer',
   extendedNextHop: true,
 } as const;
 
@@ -117,13 +157,21 @@ t.test('offer: everything the settings ask for, and over the wire unharmed', (t)
     {
       kind: 'gracefulRestart',
       restarting: true,
-      notification: false,
+      notification: true,
       restartTimeSeconds: 77,
       families: [
         { afi: 1, safi: 1, forwardingPreserved: false },
         { afi: 2, safi: 1, forwardingPreserved: true },
       ],
     },
+    {
+      kind: 'longLivedGracefulRestart',
+      families: [
+        { afi: 1, safi: 1, forwardingPreserved: false, staleTimeSeconds: 3600 },
+        { afi: 2, safi: 1, forwardingPreserved: true, staleTimeSeconds: 3600 },
+      ],
+    },
+    { kind: 'role', role: 3 },
     {
       kind: 'addPath',
       entries: [
@@ -151,6 +199,7 @@ t.test('negotiation', (t) => {
     {
       type: 'internal',
       localAsn: 64512,
+      offeredAsn: 4200000000,
       peerAsn: 64512,
       peerIdentifier: 9,
       holdTimeSeconds: 90,
@@ -165,15 +214,21 @@ t.test('negotiation', (t) => {
       extendedNextHop: true,
       gracefulRestart: {
         restarting: true,
+        notification: true,
         restartTimeSeconds: 77,
         families: ['ipv4-unicast', 'ipv6-unicast'],
         forwardingPreserved: ['ipv4-unicast'],
       },
+      longLived: [
+        { family: 'ipv4-unicast', forwardingPreserved: true, staleTimeSeconds: 3600 },
+        { family: 'ipv6-unicast', forwardingPreserved: false, staleTimeSeconds: 3600 },
+      ],
+      peerRole: 3,
       localAddress: CONTEXT.localAddress,
       peerAddress: CONTEXT.peerAddress,
       localPort: 179,
       peerPort: 40000,
-      peerCapabilities: 9,
+      peerCapabilities: 11,
     },
   );
 
@@ -194,6 +249,18 @@ t.test('negotiation', (t) => {
     peerCapabilities: [],
   });
   t.equal(negotiate(rich, { ...OPEN, holdTimeSeconds: 0 }, CONTEXT).keepaliveTimeSeconds, 0);
+
+  const without = (kind: Capability['kind']): OpenMessage => ({
+    ...rich,
+    capabilities: rich.capabilities.filter((capability) => capability.kind !== kind),
+  });
+  t.equal(negotiate(rich, without('gracefulRestart'), CONTEXT).longLived, undefined, 'RFC 9494 §4.5');
+  t.equal(negotiate(without('longLivedGracefulRestart'), rich, CONTEXT).longLived, undefined, 'we did not offer it');
+  t.equal(negotiate(without('role'), rich, CONTEXT).peerRole, undefined);
+  const silent = { ...rich.capabilities.find(({ kind }) => kind === 'gracefulRestart')!, notification: false };
+  const old = { ...without('gracefulRestart'), capabilities: [...without('gracefulRestart').capabilities, silent] };
+  t.equal(negotiate(rich, old as OpenMessage, CONTEXT).gracefulRestart!.notification, false, 'RFC 8538: both');
+  t.equal(negotiate(old as OpenMessage, rich, CONTEXT).gracefulRestart!.notification, false);
 
   // RFC 7911 §4: one side's sending is the other's receiving.
   const oneWay = (mode: number): OpenMessage => ({
@@ -243,7 +310,7 @@ t.test('back-off', (t) => {
 
 t.test('after an ending: wait, and whether the peer may end the wait', (t) => {
   const policy = (): RestartPolicy => new RestartPolicy(PEER_DEFAULTS, () => 1);
-  const end = (code: number, subcode: number, sent: boolean) => ({ notification: { code, subcode, sent } });
+  const end = (code: number, subcode: number, sent: boolean) => ({ notification: { code, subcode, sent, hard: true } });
   const lost = { notification: undefined };
   const hold = (ending: ReturnType<typeof end> | typeof lost, livedMs = 10_000) =>
     policy().idleHold(ending, true, livedMs);

@@ -53,7 +53,7 @@ t.test('hold timer: silence ends the session with 4/0', async (t) => {
   await until(() => !session.established, 'the hold timer');
   t.same(await raw.notification(), { code: 4, subcode: 0, data: new Uint8Array(0) });
   t.same(listener.downs, [
-    { from: 'Established', text: 'hold timer expired', notification: { code: 4, subcode: 0, sent: true } },
+    { from: 'Established', text: 'hold timer expired', notification: { code: 4, subcode: 0, sent: true, hard: true } },
   ]);
 });
 
@@ -231,7 +231,7 @@ t.test('a peer that stops reading: backlog is reported, drained is told, the sen
   t.ok(session.established, 'RFC 9687: eight minutes');
   clock.advance(1500);
   await until(() => !session.established, 'the send hold timer');
-  t.same(listener.downs[0]?.notification, { code: 8, subcode: 0, sent: true });
+  t.same(listener.downs[0]?.notification, { code: 8, subcode: 0, sent: true, hard: true });
   clock.advance(2000);
   await until(() => raw.closed || raw.socket.isPaused(), 'gone');
 });

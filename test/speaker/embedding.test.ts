@@ -57,7 +57,7 @@ t.test('two speakers in one process exchange routes and take them back', async (
   t.equal([...b.routes({ match: '192.0.2.0/24' })!].length, 1);
   t.equal([...b.routes({ match: '203.0.113.0/24' })!].length, 0);
 
-  t.equal(b.command('127.0.8.1', 'disable', 'see you'), undefined);
+  t.equal(b.command('127.0.8.1', 'disable', { text: 'see you' }), undefined);
   await until(() => a.peers()[0]?.state !== 'Established', 'the end of the session');
   t.match(a.peers()[0]?.lastError, /Administrative Shutdown.*see you/s);
   t.match(b.command('127.0.8.9', 'reset'), /no such peer/);

@@ -31,7 +31,7 @@ export function createTableOutput(write: Write, total: number): Output {
           for await (const events of result.events) await write(events.map(monitorLine).join(''));
           return;
         case 'done':
-          return write(`peer ${result.peer}: ${result.command} done\n`);
+          return write(`${result.peer === undefined ? '' : `peer ${result.peer}: `}${result.command} done\n`);
         case 'check':
           if (result.problems.length === 0) return write(`${result.file}: good\n`);
           return write(result.problems.map((problem) => `${formatProblem(result.file, problem)}\n`).join(''));

@@ -3,12 +3,13 @@
  * Attribute sets, interned by the octets a peer sent: a block seen before costs one hash and one compare. Only a new
  * block is validated (RFC 7606), brought into canonical form and given its ranking columns.
  *
- * Cost: 53 octets of columns + 8 to 16 of hash slots + the octets themselves (twice when they were not canonical).
+ * Cost: 54 octets of columns + 8 to 16 of hash slots + the octets themselves (twice when they were not canonical).
  * Reference-counted by paths. A set without references dies only after decision has handled every prefix that was
  * dirty when the last reference went (`collect`), because the Loc-RIB still names it until then.
  */
 import {
   AttributeCode,
+  AttributeFlag as WireFlag,
   AttributeScan,
   Disposition,
   SegmentType,
@@ -20,6 +21,9 @@ import {
 import type { ScanContext } from 'bgp-parse';
 import type { NextHops } from '../next-hops.js';
 import { linkBandwidth } from '../link-bandwidth.js';
+import { attributeValue, editAttributes, hasCommunity, withCommunity } from '../edit-attributes.js';
+import { Community, PLAIN_INGRESS, applyIngress, isChanged, isLeak } from '../ingress.js';
+import type { IngressRules } from '../ingress.js';
 import { ByteArena, chunkOf, offsetOf } from './byte-arena.js';
 import { grow, grownCapacity } from './grow.js';
 
@@ -38,14 +42,23 @@ export const AttributeFlag = {
   discarded: 32,
   inYoung: 64,
   inOld: 128,
+  /** ONLY_TO_CUSTOMER says that a neighbour has leaked the route (RFC 9234 §5). */
+  routeLeak: 256,
+  /** It has ONLY_TO_CUSTOMER: not to providers, peers and route servers. */
+  onlyToCustomer: 512,
+  /** LLGR_STALE (RFC 9494 §4.3): preferred least, only for who understands it. */
+  longLivedStale: 1024,
+  /** BLACKHOLE from a peer that may say so (RFC 7999). */
+  blackhole: 2048,
+  /** NOPEER (RFC 3765): not to peers of the role `peer`. */
+  noPeer: 4096,
 } as const;
 
 /** Not eligible whatever the peer or the policy. */
-export const LOOP_FLAGS = AttributeFlag.asLoop | AttributeFlag.originatorLoop | AttributeFlag.clusterLoop;
+export const LOOP_FLAGS =
+  AttributeFlag.asLoop | AttributeFlag.originatorLoop | AttributeFlag.clusterLoop | AttributeFlag.routeLeak;
 
-const NO_EXPORT = 0xffffff01;
-const NO_ADVERTISE = 0xffffff02;
-const NO_EXPORT_SUBCONFED = 0xffffff03;
+const WELL_KNOWN = 0xffff0000;
 
 /** RFC 4271 §9.1.1 leaves the default degree of preference to us: 100, as everybody's. */
 export const DEFAULT_LOCAL_PREF = 100;
@@ -53,6 +66,8 @@ export const DEFAULT_LOCAL_PREF = 100;
 export const LOCAL_RANK = 2 ** 53;
 /** rank = LOCAL_PREF, then fewer hops (16 bits), then lower ORIGIN (2 bits): one number, larger wins. */
 export const RANK_LOCAL_PREF_UNIT = 2 ** 18;
+/** Less for long-lived stale paths: below every other, and among themselves as ever. */
+export const LONG_LIVED_RANK = -(2 ** 51);
 
 /**
  * Who sent a block decides how it is read: packed into one small integer, part of the key. `policed`: made by import
@@ -102,7 +117,7 @@ export class AttributePool {
   /** ORIGINATOR_ID, 0 = absent. */
   originator = new Uint32Array(1024);
   clusterCount = new Uint8Array(1024);
-  flags = new Uint8Array(1024);
+  flags = new Uint16Array(1024);
   references = new Int32Array(1024);
   size = 0;
   /** Sets made since the start. */
@@ -133,10 +148,13 @@ export class AttributePool {
   #young: number[] = [];
   #old: number[] = [];
   readonly #canonical = new Uint8Array(1 << 18);
+  /** Canonical octets after the rules of the session; made when first needed. */
+  #edited: Uint8Array | undefined;
   readonly #identity: Identity;
   readonly #nextHops: NextHops;
-  readonly #scopes = new Map<string, number>();
-  readonly #scopeNames: string[] = [''];
+  /** Rules by the scope part of the context. */
+  readonly #ingress: IngressRules[] = [PLAIN_INGRESS];
+  readonly #scopes = new Map<string, number>([[JSON.stringify(PLAIN_INGRESS), 0]]);
 
   constructor(identity: Identity, nextHops: NextHops, seed: number) {
     this.#identity = identity;
@@ -144,13 +162,13 @@ export class AttributePool {
     this.#seed = seed | 0;
   }
 
-  /** The context bits of link-local next hops learned through an interface. */
-  scopeBits(interfaceName: string | undefined): number {
-    if (interfaceName === undefined) return 0;
-    let scope = this.#scopes.get(interfaceName);
+  /** The context bits of what comes under these rules. Equal rules share them, and are never forgotten. */
+  scopeBits(rules: IngressRules): number {
+    const key = JSON.stringify({ ...PLAIN_INGRESS, ...rules });
+    let scope = this.#scopes.get(key);
     if (scope === undefined) {
-      scope = this.#scopeNames.push(interfaceName) - 1;
-      this.#scopes.set(interfaceName, scope);
+      scope = this.#ingress.push(rules) - 1;
+      this.#scopes.set(key, scope);
     }
     return scope * BlockContext.scopeUnit;
   }
@@ -194,11 +212,15 @@ export class AttributePool {
       const scanContext = CONTEXTS[context & 7]!;
       const disposition = scanAttributes(bytes, start, end, scanContext, scan);
       if (disposition > Disposition.attributeDiscard) return 0;
-      // RFC 5065 §5: we are in no confederation, so nobody may send us its segments.
-      if (scan.confedReceived) {
+      const rules = this.#rulesOf(context);
+      // RFC 5065 §5: we are in no confederation, so nobody may send us its segments. RFC 9774 §3: no sets either.
+      if (scan.confedReceived || (scan.hasAsSet && !rules.acceptAsSets)) {
         scan.disposition = Disposition.treatAsWithdraw;
         scan.errorAttribute = AttributeCode.asPath;
         return 0;
+      }
+      if (isChanged(rules, scanContext.external, scan, bytes)) {
+        return this.#internEdited(bytes, start, end, context, rules, disposition);
       }
       if (!scan.canonical) {
         const discarded = disposition === Disposition.attributeDiscard;
@@ -213,6 +235,38 @@ export class AttributePool {
     return this.#add(bytes, start, end, context, bytes, start, canonicalLength, isRaw);
   }
 
+  /** The rest of `intern` for a new block that the session's rules change. */
+  #internEdited(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    context: number,
+    rules: IngressRules,
+    disposition: Disposition,
+  ): number {
+    const scan = this.scan;
+    const scanContext = CONTEXTS[context & 7]!;
+    const length = canonicalizeAttributes(bytes, start, end, scanContext, scan, this.#canonical);
+    const edited = (this.#edited ??= new Uint8Array(this.#canonical.length));
+    const editedLength = applyIngress(rules, scanContext.external, this.#canonical, length, edited);
+    if (editedLength < 0) {
+      scan.disposition = Disposition.treatAsWithdraw;
+      scan.errorAttribute = AttributeCode.asPath;
+      return 0;
+    }
+    // The neighbour is who said it, not the AS number that we have put in front.
+    const { neighborAs } = scan;
+    scanCanonical(edited, 0, editedLength, scan);
+    const id = this.#add(bytes, start, end, context, edited, 0, editedLength, false);
+    this.neighborAs[id] = neighborAs;
+    if (disposition === Disposition.attributeDiscard) this.flags[id] = this.flags[id]! | AttributeFlag.discarded;
+    return id;
+  }
+
+  #rulesOf(context: number): IngressRules {
+    return this.#ingress[(context / BlockContext.scopeUnit) | 0]!;
+  }
+
   /**
    * The id of canonical octets that policy has made out of set `source`, which is not looped: made when new. The caller
    * adds references.
@@ -220,6 +274,24 @@ export class AttributePool {
   internPoliced(bytes: Uint8Array, start: number, end: number, source: number): number {
     const scope = (this.#context[source]! / BlockContext.scopeUnit) | 0;
     return this.intern(bytes, start, end, scope * BlockContext.scopeUnit + BlockContext.policed);
+  }
+
+  /**
+   * The set with LLGR_STALE (RFC 9494 §4.2), itself where it has it already or may not be used anyway; 0 = it has NO_LLGR.
+   * The caller adds references.
+   */
+  longLived(id: number): number {
+    const start = this.start(id);
+    const end = start + this.length(id);
+    const bytes = this.bytes(id);
+    const communities = attributeValue(bytes, start, end, AttributeCode.communities);
+    if (communities && hasCommunity(communities, Community.noLongLived)) return 0;
+    if ((this.flags[id]! & (LOOP_FLAGS | AttributeFlag.longLivedStale)) !== 0) return id;
+    const value = withCommunity(communities, Community.longLivedStale);
+    const flags = WireFlag.optional | WireFlag.transitive;
+    const edited = (this.#edited ??= new Uint8Array(this.#canonical.length));
+    const length = editAttributes(bytes, start, end, new Map([[AttributeCode.communities, { flags, value }]]), edited);
+    return length < 0 ? 0 : this.internPoliced(edited, 0, length, id);
   }
 
   /** One reference more. */
@@ -326,6 +398,7 @@ export class AttributePool {
   #rankSet(id: number, context: number, bytes: Uint8Array): void {
     const scan = this.scan;
     const local = (context & BlockContext.local) !== 0;
+    const rules = this.#rulesOf(context);
     const localPref = scan.hasLocalPref ? scan.localPref : DEFAULT_LOCAL_PREF;
     this.rank[id] = local
       ? LOCAL_RANK
@@ -338,21 +411,14 @@ export class AttributePool {
     if (local) {
       this.nextHop[id] = 0;
     } else {
-      const scope = this.#scopeNames[(context / BlockContext.scopeUnit) | 0];
-      this.nextHop[id] = this.#nextHops.acquire(
-        bytes,
-        scan.nextHopStart,
-        scan.nextHopLength,
-        scope === '' ? undefined : scope,
-      );
+      const { nextHopStart, nextHopLength } = scan;
+      this.nextHop[id] = this.#nextHops.acquire(bytes, nextHopStart, nextHopLength, rules.interfaceName);
       if ((context & BlockContext.policed) !== 0) {
         // Loops were judged in what was received; an AS number of ours that policy has put in front is none, and the
         // neighbour is who stands behind it.
-        this.neighborAs[id] = neighborBehind(bytes, scan.asPathStart, scan.asPathEnd, this.#identity.asn);
-      } else if (
-        scan.asPathEnd > scan.asPathStart &&
-        countAs(bytes, scan.asPathStart, scan.asPathEnd, this.#identity.asn) > 0
-      ) {
+        const other = rules.prependLocalAs ? rules.localAs : 0;
+        this.neighborAs[id] = neighborBehind(bytes, scan.asPathStart, scan.asPathEnd, this.#identity.asn, other);
+      } else if (scan.asPathEnd > scan.asPathStart && this.#isLooped(rules, bytes)) {
         flags |= AttributeFlag.asLoop;
       }
       if (scan.hasOriginatorId && scan.originatorId === this.#identity.routerId) flags |= AttributeFlag.originatorLoop;
@@ -360,17 +426,35 @@ export class AttributePool {
         if (readU32(bytes, scan.clusterListStart + i * 4) === this.#identity.clusterId)
           flags |= AttributeFlag.clusterLoop;
       }
+      if (rules.otc && isLeak(rules.otc, scan)) flags |= AttributeFlag.routeLeak;
     }
+    if (scan.hasOtc) flags |= AttributeFlag.onlyToCustomer;
     for (let i = 0; i < scan.communitiesCount; i++) {
       const community = readU32(bytes, scan.communitiesStart + i * 4);
-      if (community === NO_ADVERTISE) flags |= AttributeFlag.noAdvertise;
-      else if (community === NO_EXPORT || community === NO_EXPORT_SUBCONFED) flags |= AttributeFlag.noExport;
+      // Well-known ones alone begin with 65535.
+      if (community < WELL_KNOWN) continue;
+      if (community === Community.noAdvertise) flags |= AttributeFlag.noAdvertise;
+      else if (community === Community.noExport || community === Community.noExportSubconfed) {
+        flags |= AttributeFlag.noExport;
+      } else if (community === Community.longLivedStale && rules.longLived) {
+        flags |= AttributeFlag.longLivedStale;
+        this.rank[id] = this.rank[id]! + LONG_LIVED_RANK;
+      } else if (community === Community.noPeer) flags |= AttributeFlag.noPeer;
+      else if (community === Community.blackhole && rules.blackhole) flags |= AttributeFlag.blackhole;
     }
     this.flags[id] = flags;
     if (scan.extendedCommunitiesCount > 0) {
       const rate = linkBandwidth(bytes, scan.extendedCommunitiesStart, scan.extendedCommunitiesCount);
       if (rate !== undefined) this.bandwidth.set(id, rate);
     }
+  }
+
+  /** RFC 4271 §9.1.2, but for what `allowAsIn` lets pass. */
+  #isLooped(rules: IngressRules, bytes: Uint8Array): boolean {
+    const { asPathStart, asPathEnd } = this.scan;
+    const { allowAsIn, localAs, prependLocalAs } = rules;
+    if (countAs(bytes, asPathStart, asPathEnd, this.#identity.asn) > allowAsIn) return true;
+    return localAs !== 0 && countAs(bytes, asPathStart, asPathEnd, localAs) > allowAsIn + (prependLocalAs ? 1 : 0);
   }
 
   #destroy(id: number): void {
@@ -458,14 +542,14 @@ export class AttributePool {
   }
 }
 
-/** The first AS of a path that is not `own`; 0 when there is none before a set. */
-function neighborBehind(bytes: Uint8Array, start: number, end: number, own: number): number {
+/** The first AS of a path that is neither `own` nor `other`; 0 when there is none before a set. */
+function neighborBehind(bytes: Uint8Array, start: number, end: number, own: number, other: number): number {
   for (let at = start; at < end;) {
     if (bytes[at] !== SegmentType.sequence) return 0;
     const next = at + 2 + bytes[at + 1]! * 4;
     for (at += 2; at < next; at += 4) {
       const asn = readU32(bytes, at);
-      if (asn !== own) return asn;
+      if (asn !== own && asn !== other) return asn;
     }
   }
   return 0;
