@@ -154,7 +154,8 @@ function nextHopLengthAllowed(afi: number, safi: number, length: number): boolea
 
 /**
  * Writes the attributes of bytes[start, end) to `target` without MP_REACH_NLRI, MP_UNREACH_NLRI and NEXT_HOP, and with
- * the next hop of `mp` as a NEXT_HOP attribute (code 3) of 4, 16 or 32 octets. It stands where its code belongs, so that
+ * the next hop of `mp` as a NEXT_HOP attribute (code 3) of 4, 16 or 32 octets (a pair of :: and a link-local address is the
+ * latter alone). It stands where its code belongs, so that
  * a block sent in order stays canonical, and never behind an attribute that overruns (the overrun must stay one).
  * `target` needs end - start + 35 octets. Returns the length written.
  */
@@ -191,12 +192,23 @@ export function stripMp(bytes: Uint8Array, start: number, end: number, mp: MpLay
 }
 
 function writeNextHop(bytes: Uint8Array, mp: MpLayout, target: Uint8Array, to: number): number {
-  const length = mp.reachNextHopLength;
+  let length = mp.reachNextHopLength;
+  let from = mp.reachNextHopStart;
+  if (length === 32 && isLinkLocalAlone(bytes, from)) {
+    length = 16;
+    from += 16;
+  }
   target[to++] = AttributeFlag.transitive;
   target[to++] = AttributeCode.nextHop;
   target[to++] = length;
-  for (let i = 0; i < length; i++) target[to++] = bytes[mp.reachNextHopStart + i]!;
+  for (let i = 0; i < length; i++) target[to++] = bytes[from + i]!;
   return to;
+}
+
+/** On a link without global addresses BIRD sends the pair of RFC 2545 §3 with :: in the place of the global one. */
+function isLinkLocalAlone(bytes: Uint8Array, at: number): boolean {
+  for (let i = at; i < at + 16; i++) if (bytes[i] !== 0) return false;
+  return bytes[at + 16] === 0xfe && (bytes[at + 17]! & 0xc0) === 0x80;
 }
 
 function malformedList(text: string): BgpError {

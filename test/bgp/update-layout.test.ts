@@ -160,6 +160,9 @@ t.test('stripMp puts the next hop where its code belongs', (t) => {
   t.equal(strip(REACH + '40030401020304' + ORIGIN), ORIGIN + nextHop, 'NEXT_HOP is ignored (RFC 4760 §3)');
   t.equal(strip(UNREACH + ORIGIN + '40030401020304'), ORIGIN, 'without MP_REACH_NLRI there is none');
   t.equal(strip(`800e25 0002 01 20 ${GLOBAL}${LINK} 00`), `400320${GLOBAL}${LINK}`);
+  const none = '00'.repeat(16);
+  t.equal(strip(`800e25 0002 01 20 ${none}${LINK} 00`), `400310${LINK}`, 'a pair without a global one');
+  t.equal(strip(`800e25 0002 01 20 ${none}${GLOBAL} 00`), `400320${none}${GLOBAL}`, 'but nothing else is made good');
   t.equal(strip('800e0d 0001 01 04 c0a80001 00 18 c63364'.replace('0d', '0d')), '400304c0a80001');
   t.end();
 });

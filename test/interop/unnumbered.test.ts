@@ -1,4 +1,7 @@
-/** FRR's unnumbered peers (`neighbor eth1 interface`) with ours: found, Established, and packets pass both ways. */
+/**
+ * FRR's unnumbered peers (`neighbor eth1 interface`) and BIRD's link-local ones with ours: found, Established, and packets
+ * pass both ways.
+ */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import t from 'tap';
 import type { PeerDto } from '../../src/control/dto.js';
@@ -9,7 +12,8 @@ import { cannotRunLab, skipUnless, testNetwork } from '../lab/lab-fixture.js';
 import { DaemonProcess, hasProgram } from './fixtures/process.js';
 
 const DAEMONS = '/usr/lib/frr';
-const skip = cannotRunLab() || skipUnless(hasProgram(`${DAEMONS}/bgpd`), 'needs FRR (package frr)');
+const withFrr = cannotRunLab() || skipUnless(hasProgram(`${DAEMONS}/bgpd`), 'needs FRR (package frr)');
+const withBird = cannotRunLab() || skipUnless(hasProgram('bird'), 'needs BIRD (package bird2)');
 const WAIT_MS = 30_000;
 
 /** zebra and bgpd on one side of the cable; FRR installs routes itself. */
@@ -49,7 +53,17 @@ router bgp 64514
   return [await daemon('zebra', '-s', '90000000'), await daemon('bgpd', '-l', '::1')];
 }
 
-t.test('FRR on the other end of the cable', { skip }, async (t) => {
+/** The kernel at the other end has our routes, however it spells an IPv4 route over IPv6. */
+function untilTheirs(network: Network, ours: Side, theirs: Side): Promise<unknown> {
+  return ours.node.until('our routes in the other kernel', WAIT_MS, async () => {
+    const routes = await network.ip(theirs.host.namespace, 'route');
+    const routes6 = await network.ip(theirs.host.namespace, '-6', 'route');
+    const [four, six] = ([4, 6] as const).map((version) => subnetAddresses(ours.subnet, version).prefix);
+    return routes.includes(four!) && routes6.includes(six!) ? true : undefined;
+  });
+}
+
+t.test('FRR on the other end of the cable', { skip: withFrr }, async (t) => {
   const { network, watch } = await testNetwork(t);
   const sides = await build(network, watch);
   const [ours, theirs] = sides as [Side, Side];
@@ -60,18 +74,9 @@ t.test('FRR on the other end of the cable', { skip }, async (t) => {
   });
   await ours.node.start();
 
-  /** FRR's kernel has our routes, however it spells an IPv4 route over IPv6. */
-  const untilTheirs = () =>
-    ours.node.until('our routes in the kernel of FRR', WAIT_MS, async () => {
-      const routes = await network.ip(theirs.host.namespace, 'route');
-      const routes6 = await network.ip(theirs.host.namespace, '-6', 'route');
-      const [four, six] = ([4, 6] as const).map((version) => subnetAddresses(ours.subnet, version).prefix);
-      return routes.includes(four!) && routes6.includes(six!) ? true : undefined;
-    });
-
   await t.test('found by interface', async (t) => {
     await untilRouted(network, ours, theirs);
-    await untilTheirs();
+    await untilTheirs(network, ours, theirs);
     await reach(t, ours, theirs);
     await reach(t, theirs, ours);
     t.match(await ours.node.query<PeerDto>('show', 'peer', '%eth1'), {
@@ -90,7 +95,45 @@ t.test('FRR on the other end of the cable', { skip }, async (t) => {
       return peers.some((peer) => peer.description === 'given' && peer.state === 'Established') ? true : undefined;
     });
     await untilRouted(network, ours, theirs);
-    await untilTheirs();
+    await untilTheirs(network, ours, theirs);
     await reach(t, ours, theirs);
   });
+});
+
+t.test('BIRD, which is told our address and dials: found by its connection', { skip: withBird }, async (t) => {
+  const { network, watch } = await testNetwork(t);
+  const sides = await build(network, watch);
+  const [ours, theirs] = sides as [Side, Side];
+  await connect(network, sides);
+  const [file, control, pid, log] = await Promise.all(
+    ['bird.conf', 'bird.ctl', 'bird.pid', 'bird.out'].map((name) => network.path('bird', name)),
+  );
+  await writeFile(
+    file!,
+    `router id 10.255.0.2;
+protocol device {}
+protocol direct { ipv4; ipv6; interface "br0"; }
+protocol kernel { ipv4 { export all; }; }
+protocol kernel { ipv6 { export all; }; }
+protocol bgp p {
+  local as 64514;
+  neighbor ${await linkLocal(network, ours)} as 64513;
+  interface "eth1";
+  connect delay time 1;
+  # It sends no router advertisements; its pair of next hops begins with ::.
+  ipv4 { import all; export all; extended next hop on; next hop self; };
+  ipv6 { import all; export all; next hop self; };
+}
+`,
+  );
+  const command = ['bird', '-f', '-c', file!, '-s', control!, '-P', pid!];
+  const bird = await DaemonProcess.start(['ip', 'netns', 'exec', theirs.host.namespace, ...command], log!);
+  t.teardown(() => {
+    if (!t.passing()) t.comment(bird.output());
+  });
+  await ours.node.start();
+  await untilRouted(network, ours, theirs);
+  await untilTheirs(network, ours, theirs);
+  await reach(t, ours, theirs);
+  await reach(t, theirs, ours);
 });
