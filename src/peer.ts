@@ -17,6 +17,7 @@ import type { ExportRules } from './export/export-rules.js';
 import { rulesKey } from './export/export-rules.js';
 import type { GroupParameters } from './export/group-parameters.js';
 import type { Member } from './export/member.js';
+import { MalformedLog } from './malformed-log.js';
 import type { Pipeline } from './pipeline.js';
 import { many } from './policy/definition.js';
 import type { PolicyPeer } from './policy/condition.js';
@@ -85,6 +86,7 @@ export class Peer implements SessionListener {
   ended: (() => void) | undefined;
   readonly #host: PeerHost;
   readonly #stalePaths: StalePaths;
+  readonly #malformedLog: MalformedLog;
 
   /** `awaited`: not a peer yet, but the place of the one that is to be found on the interface; it never starts. */
   constructor(address: Uint8Array, options: PeerOptions, dynamic: boolean, host: PeerHost, awaited = false) {
@@ -93,6 +95,7 @@ export class Peer implements SessionListener {
     this.options = options;
     this.dynamic = dynamic;
     this.#host = host;
+    this.#malformedLog = new MalformedLog(this.name, host.clock, host.log);
     this.session = new PeerSession(
       {
         peer: options,
@@ -328,10 +331,19 @@ export class Peer implements SessionListener {
 
   update(bytes: Uint8Array, start: number, end: number): BgpError | undefined {
     const { pipeline } = this.#host;
-    if (!this.ribPeer) return undefined;
-    const error = pipeline.rib.receive(this.ribPeer, bytes, start, end);
-    pipeline.relieve(this.ribPeer.id);
+    const { ribPeer } = this;
+    if (!ribPeer) return undefined;
+    const malformed = ribPeer.malformedUpdates;
+    const error = pipeline.rib.receive(ribPeer, bytes, start, end);
+    if (ribPeer.malformedUpdates !== malformed) this.#logMalformed(ribPeer, bytes, start, end, error);
+    pipeline.relieve(ribPeer.id);
     return error;
+  }
+
+  #logMalformed(ribPeer: RibPeer, bytes: Uint8Array, start: number, end: number, error: BgpError | undefined): void {
+    const { external, fourOctetAs, addPathReceive } = ribPeer.session;
+    const context = { external, fourOctetAs, addPath: addPathReceive };
+    this.#malformedLog.note(ribPeer.lastMalformed, bytes, start, end, context, error !== undefined);
   }
 
   routeRefresh(family: Family, subtype: number): void {

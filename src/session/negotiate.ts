@@ -122,10 +122,9 @@ function longLived(received: OpenMessage): LongLivedFamily[] {
 
 function gracefulRestart(sent: OpenMessage, received: OpenMessage): NonNullable<Negotiated['gracefulRestart']> {
   const ours = findCapability(sent.capabilities, 'gracefulRestart')!;
-  const { notification, restarting, restartTimeSeconds, families } = findCapability(
-    received.capabilities,
-    'gracefulRestart',
-  )!;
+  // RFC 4724 §3: of several the last one counts.
+  const last = findCapability([...received.capabilities].reverse(), 'gracefulRestart')!;
+  const { notification, restarting, restartTimeSeconds, families } = last;
   const known = families.flatMap(({ afi, safi, forwardingPreserved }) => {
     const family = familyOf(afi, safi);
     return family ? [{ family, forwardingPreserved }] : [];
