@@ -247,6 +247,7 @@ export class AdjRibIn {
     const prefixes = rib.prefixes;
     const paths = rib.paths;
     const peerId = peer.id;
+    attributes.noteGiver(attribute, peerId);
     const withPathIds = peer.addPath[rib.index]!;
     const filter = peer.session.importFilter;
     const isV4 = rib.index === 0;
@@ -363,6 +364,7 @@ export class AdjRibIn {
     attributes.retain(received);
     paths.attribute[path] = verdict === 0 ? received : verdict;
     if (verdict !== 0 && verdict !== received) {
+      attributes.noteGiver(verdict, peer.id);
       attributes.retain(verdict);
       paths.received![path] = received;
     } else {

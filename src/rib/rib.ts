@@ -322,6 +322,9 @@ export class Rib {
     this.#gone = [];
     const condemned = new Uint8Array(this.peers.count);
     for (const peer of gone) condemned[peer.id] = 1;
+    // Before the walk, which takes milliseconds: next hops that only they can have given.
+    const { nextHops, attributes } = this;
+    if (nextHops.isTracked) nextHops.noteLost(attributes.nextHopsInUse(condemned));
     for (const rib of this.families) {
       if (!gone.some((peer) => peer.paths[rib.index]! > 0)) continue;
       const { prefixes, paths } = rib;
@@ -337,7 +340,7 @@ export class Rib {
         }
       }
     }
-    if (this.nextHops.isTracked) this.nextHops.noteLost(this.attributes.nextHopsInUse());
+    if (nextHops.isTracked) nextHops.noteLost(attributes.nextHopsInUse());
   }
 
   #refilter(): void {

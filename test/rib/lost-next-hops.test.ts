@@ -23,10 +23,15 @@ t.test('lost before the routes change, forgotten when they have', (t) => {
   const rib = speaker(say('e1', [65001]), say('e2', [65002, 7]));
   t.strictSame([...rib.fib()], [[P, '192.0.2.1 | 192.0.2.2']]);
   let before: string | undefined;
-  rib.kernel.onLost = () => (before = rib.kernel.routes.get(P));
+  let paths = 0;
+  rib.kernel.onLost = () => {
+    before = rib.kernel.routes.get(P);
+    paths = rib.pipeline.rib.families[0].paths.count;
+  };
   rib.apply({ op: 'down', peer: 'e1' });
   rib.settle();
   t.equal(before, '192.0.2.1 | 192.0.2.2', 'the route still had its backup when the hint came');
+  t.equal(paths, 2, 'and the walk that takes the paths had not begun');
   t.strictSame([...rib.fib()], [[P, '192.0.2.2']]);
   for (let turns = 0; turns < 4; turns++) rib.turn();
   t.strictSame(lost(rib), [], 'a next hop that nobody has is forgotten, and the hint with it');

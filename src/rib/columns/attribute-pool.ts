@@ -3,7 +3,7 @@
  * Attribute sets, interned by the octets a peer sent: a block seen before costs one hash and one compare. Only a new
  * block is validated (RFC 7606), brought into canonical form and given its ranking columns.
  *
- * Cost: 54 octets of columns + 8 to 16 of hash slots + the octets themselves (twice when they were not canonical).
+ * Cost: 56 octets of columns + 8 to 16 of hash slots + the octets themselves (twice when they were not canonical).
  * Reference-counted by paths. A set without references dies only after decision has handled every prefix that was
  * dirty when the last reference went (`collect`), because the Loc-RIB still names it until then.
  */
@@ -119,6 +119,8 @@ export class AttributePool {
   clusterCount = new Uint8Array(1024);
   flags = new Uint16Array(1024);
   references = new Int32Array(1024);
+  /** PeerId of the only peer whose paths have the set; 0 = several may. */
+  giver = new Uint16Array(1024);
   size = 0;
   /** Sets made since the start. */
   made = 0;
@@ -334,10 +336,18 @@ export class AttributePool {
     }
   }
 
-  /** Which next hops some path has: 1 by NextHopId. */
-  nextHopsInUse(): Uint8Array {
+  /** A path of the peer is about to have the set: once per message, before its references are counted. */
+  noteGiver(id: number, peerId: number): void {
+    if (this.giver[id] !== peerId) this.giver[id] = this.references[id] === 0 ? peerId : 0;
+  }
+
+  /** Which next hops some path has, not counting paths of peers marked in `without` (by PeerId): 1 by NextHopId. */
+  nextHopsInUse(without?: Uint8Array): Uint8Array {
     const inUse = new Uint8Array(this.#nextHops.end);
-    for (let id = 1; id < this.#end; id++) if (this.references[id]! > 0) inUse[this.nextHop[id]!] = 1;
+    for (let id = 1; id < this.#end; id++) {
+      if (this.references[id] === 0 || without?.[this.giver[id]!] === 1) continue;
+      inUse[this.nextHop[id]!] = 1;
+    }
     return inUse;
   }
 
@@ -378,6 +388,7 @@ export class AttributePool {
     this.#canonicalLength[id] = canonicalLength;
     this.#context[id] = context;
     this.references[id] = 0;
+    this.giver[id] = 0;
     this.#rankSet(id, context, canonical);
     this.size++;
     this.made++;
@@ -533,6 +544,7 @@ export class AttributePool {
     this.clusterCount = grow(this.clusterCount, capacity);
     this.flags = grow(this.flags, capacity);
     this.references = grow(this.references, capacity);
+    this.giver = grow(this.giver, capacity);
     this.#handle = grow(this.#handle, capacity);
     this.#rawLength = grow(this.#rawLength, capacity);
     this.#canonicalAt = grow(this.#canonicalAt, capacity);
