@@ -155,6 +155,7 @@ export class Speaker implements Queries {
         this.#restart?.peersChanged();
       },
     });
+    this.#pipeline.rib.setAlwaysCompareMed(settings.decision?.alwaysCompareMed ?? false);
     this.#policies.start(settings, this.#pipeline.rib);
     this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peerOf(id));
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
@@ -213,6 +214,11 @@ export class Speaker implements Queries {
     this.#policies.prepare(this.#settings, this.#pipeline.rib, otherPolicies.length > 0 || otherGroups);
     if (changed.has('clientToClientReflection')) {
       report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);
+    }
+    if (changed.has('decision')) {
+      const always = settings.decision?.alwaysCompareMed ?? false;
+      this.#pipeline.rib.setAlwaysCompareMed(always);
+      report.push(`MEDs of different neighbouring ASes: ${always ? 'compared' : 'not compared'}`);
     }
     if ([...changed].some((key) => key.startsWith('multipath.') || key === 'fib.backup')) {
       this.#pipeline.setForwarding(settings.multipath, settings.fib.backup);

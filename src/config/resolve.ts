@@ -47,6 +47,7 @@ export function resolveSettings(raw: RawConfig): Settings {
     networks: (raw.networks ?? []).map(resolveNetwork),
     clusterId: raw.clusterId,
     clientToClientReflection: raw.clientToClientReflection ?? true,
+    ...(raw.decision?.alwaysCompareMed && { decision: { alwaysCompareMed: true } }),
     peers: (raw.peers ?? []).map((peer) => {
       const merged = withGroup(peer, raw.groups);
       const options = resolveOptions(merged, peer.group);

@@ -408,6 +408,25 @@ export const ROOT_KEYS = {
     'true',
     'Reflect routes of clients to other clients. `false` = only to non-clients and external peers, for clients that are meshed among themselves.',
   ),
+  decision: key(
+    map({
+      alwaysCompareMed: key(
+        boolean,
+        'live',
+        'false',
+        'Compare the MED of paths of different neighbouring ASes, too. Must be the same on all nodes of the AS.',
+      ),
+      deterministicMed: key(
+        oneOf(true),
+        'live',
+        'true',
+        'MEDs are compared within all paths of a neighbouring AS, whatever their order of arrival: never otherwise.',
+      ),
+    }),
+    'live',
+    'see below',
+    'The choice of the best path.',
+  ),
   groups: key(named(map(GROUP_KEYS)), 'live', '{}', "Settings shared by peers; a peer's own keys win."),
   peers: key(list(map(PEER_KEYS)), 'live', '[]', 'Configured peers.'),
   listenRanges: key(list(map(RANGE_KEYS)), 'live', '[]', 'Dynamic peers.'),

@@ -17,6 +17,8 @@ export interface Settings {
   readonly clusterId: string | undefined;
   /** RFC 4456 §6: routes of clients go to other clients. */
   readonly clientToClientReflection: boolean;
+  /** Absent = everything as RFC 4271 has it. */
+  readonly decision?: { readonly alwaysCompareMed: boolean } | undefined;
   readonly peers: readonly PeerSettings[];
   readonly listenRanges: readonly ListenRangeSettings[];
   readonly multipath: MultipathSettings;

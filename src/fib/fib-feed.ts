@@ -14,13 +14,14 @@
  */
 import type { Family } from 'bgp-parse';
 import type { ChangeBatch } from '../rib/change-batch.js';
+import { AttributeFlag } from '../rib/columns/attribute-pool.js';
 import { DirtyQueue } from '../rib/columns/dirty-queue.js';
 import { grow, grownCapacity } from '../rib/columns/grow.js';
 import { PrefixFlag } from '../rib/columns/prefix-table.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { Rib } from '../rib/rib.js';
 import { NextHopSets } from './next-hop-sets.js';
-import { FIRST_NEXT_HOP_SET, FibStatus, ROUTE_RECORD_WORDS } from './port.js';
+import { BLACKHOLE_TARGET, FIRST_NEXT_HOP_SET, FibStatus, ROUTE_RECORD_WORDS } from './port.js';
 import type { FibPort } from './port.js';
 
 const RECORDS_PER_BATCH = 4096;
@@ -50,22 +51,26 @@ export class FibFeed {
 
   /** Queues the prefixes whose next hop, or set of next hops, may have changed. */
   apply(rib: FamilyRib, batch: ChangeBatch): void {
-    const nextHop = this.#rib.attributes.nextHop;
+    const { nextHop, flags } = this.#rib.attributes;
     if (this.#usesSets) {
       const { firstPath, bestAttribute } = rib.prefixes;
       const told = this.#toldOf(rib);
       const next = rib.paths.next;
       for (let at = 0; at < batch.touchedCount; at++) {
         const id = batch.touched[at]!;
-        if (next[firstPath[id]!] !== 0 || told[id] !== nextHop[bestAttribute[id]!]) this.#queue(rib, id);
+        const best = bestAttribute[id]!;
+        const dropped = (flags[best]! & AttributeFlag.blackhole) !== 0;
+        if (dropped || next[firstPath[id]!] !== 0 || told[id] !== nextHop[best]) this.#queue(rib, id);
       }
       return;
     }
     for (let at = 0; at < batch.count; at++) {
       // Set 0 has next hop 0, and so have our own routes: nothing to install.
-      const before = nextHop[batch.oldAttribute[at]!]!;
-      const now = nextHop[batch.newAttribute[at]!]!;
-      if (before !== now) this.#queue(rib, batch.id[at]!);
+      const before = batch.oldAttribute[at]!;
+      const now = batch.newAttribute[at]!;
+      if (nextHop[before] !== nextHop[now] || ((flags[before]! ^ flags[now]!) & AttributeFlag.blackhole) !== 0) {
+        this.#queue(rib, batch.id[at]!);
+      }
     }
   }
 
@@ -150,8 +155,8 @@ export class FibFeed {
       flags[id] = (flags[id]! & ~PrefixFlag.fibDirty) | (target !== 0 ? PrefixFlag.inFib : 0);
       if (target === before) continue;
       told[id] = target;
-      if (target >= FIRST_NEXT_HOP_SET) this.#sets.retain(target);
-      if (before >= FIRST_NEXT_HOP_SET) this.#sets.release(before);
+      if (isSet(target)) this.#sets.retain(target);
+      if (isSet(before)) this.#sets.release(before);
       const at = used++ * stride;
       records[at] = id;
       records[at + 1] = target;
@@ -165,12 +170,14 @@ export class FibFeed {
     return this.#withBackup || this.#rib.multipath.enabled;
   }
 
-  /** 0 = remove, a next hop, or a set of them. */
+  /** 0 = remove, a next hop, a set of them, or nowhere. */
   #targetOf(rib: FamilyRib, id: number): number {
     const { firstPath, bestAttribute } = rib.prefixes;
     const nextHop = this.#rib.attributes.nextHop;
     const first = firstPath[id]!;
     const best = nextHop[bestAttribute[id]!]!;
+    // RFC 7999: what the best path says, whatever stands beside it.
+    if ((this.#rib.attributes.flags[bestAttribute[id]!]! & AttributeFlag.blackhole) !== 0) return BLACKHOLE_TARGET;
     if (best === 0 || rib.paths.next[first] === 0 || !this.#usesSets) return best;
     const { multipath } = this.#rib;
     multipath.choose(rib.paths, first, this.#withBackup);
@@ -191,4 +198,8 @@ export class FibFeed {
     if (column.length >= rib.prefixes.end) return column;
     return (this.#told[rib.index] = grow(column, grownCapacity(column.length, rib.prefixes.end)));
   }
+}
+
+function isSet(target: number): boolean {
+  return target >= FIRST_NEXT_HOP_SET && target !== BLACKHOLE_TARGET;
 }

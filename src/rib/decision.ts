@@ -87,6 +87,8 @@ const Reason = {
 export type EliminationRecorder = (path: number, reason: number) => void;
 
 export class Decision {
+  /** MEDs of different neighbouring ASes are compared, too. */
+  alwaysCompareMed = false;
   /** DecisionReason code of the last `select`. */
   reason = 0;
   readonly #attributes: AttributePool;
@@ -291,7 +293,7 @@ export class Decision {
     return 1;
   }
 
-  /** RFC 4271 §9.1.2.2 c: out goes every path with a worse MED than another of the same neighbour AS. */
+  /** RFC 4271 §9.1.2.2 c: out goes every path with a worse MED than another of the same neighbour AS, or of any. */
   #eliminateByMed(paths: PathTable, count: number): number {
     const candidates = this.#candidates;
     const { med, neighborAs } = this.#attributes;
@@ -305,7 +307,8 @@ export class Decision {
       keys[i] = 0;
       for (let j = 0; j < count; j++) {
         const other = paths.attribute[candidates[j]!]!;
-        if (neighborAs[other] === neighborAs[attribute] && med[other]! < med[attribute]!) {
+        const rivals = this.alwaysCompareMed || neighborAs[other] === neighborAs[attribute];
+        if (rivals && med[other]! < med[attribute]!) {
           keys[i] = 1;
           break;
         }

@@ -192,6 +192,19 @@ export class Rib {
     peer.watchAt = limit?.watchAt ?? Infinity;
   }
 
+  /** How MEDs are compared has changed: every prefix with a choice is decided again. */
+  setAlwaysCompareMed(always: boolean): void {
+    if (this.decision.alwaysCompareMed === always) return;
+    this.decision.alwaysCompareMed = always;
+    for (const rib of this.families) {
+      const { prefixes, paths } = rib;
+      for (let id = 1; id < prefixes.end; id++) {
+        const first = prefixes.firstPath[id]!;
+        if (first !== 0 && paths.next[first] !== 0) rib.markDirty(id);
+      }
+    }
+  }
+
   /** Originates a prefix with canonical attributes; saying it again replaces them. */
   originate(family: Family, address: Uint8Array, length: number, canonicalAttributes: Uint8Array): void {
     const rib = this.family(family);

@@ -59,6 +59,8 @@ export interface Peer {
   readonly nextHopSelf: boolean;
   /** RFC 9774: AS_SETs are treated as withdrawn. */
   readonly refusesAsSets?: boolean;
+  /** BLACKHOLE (RFC 7999) means something; not known to the model. */
+  readonly blackhole?: boolean;
   /** RFC 9494 was negotiated. */
   readonly longLived?: boolean;
   /** RFC 8950 was negotiated: IPv4 prefixes may have IPv6 next hops. */

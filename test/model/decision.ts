@@ -40,6 +40,7 @@ export interface Surroundings {
   readonly asn: number;
   readonly routerId: string;
   readonly clusterId: string;
+  readonly alwaysCompareMed?: boolean;
   isOwnAddress(address: string): boolean;
   /** Metric of the route to a next hop; undefined = unreachable. */
   nextHopMetric(address: string): number | undefined;
@@ -105,7 +106,8 @@ export function decide(candidates: readonly Path[], speaker: Surroundings): Deci
   //  4  RFC 4271 §9.1.2.2 c   lowest MULTI_EXIT_DISC, among the paths of one neighbouring AS only
   const { med, neighbourAs } = medRules(speaker.asn);
   const rivals = remaining;
-  keep('med', (m) => !rivals.some((n) => neighbourAs(n) === neighbourAs(m) && med(n) < med(m)));
+  const comparable = (n: Path, m: Path): boolean => speaker.alwaysCompareMed || neighbourAs(n) === neighbourAs(m);
+  keep('med', (m) => !rivals.some((n) => comparable(n, m) && med(n) < med(m)));
   //  5  RFC 4271 §9.1.2.2 d   external before internal
   lowest('external', (path) => (path.peer?.type === 'external' ? 0 : 1));
   //  6  RFC 4271 §9.1.2.2 e   lowest interior cost to the next hop

@@ -27,6 +27,8 @@ export interface SpeakerIdentity {
   readonly asn: number;
   readonly routerId: string;
   readonly clusterId: string;
+  /** MEDs of different neighbouring ASes are compared, too. */
+  readonly alwaysCompareMed?: boolean;
   /** Every address of this node. */
   readonly ownAddresses?: readonly string[];
 }
