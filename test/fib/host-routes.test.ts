@@ -1,5 +1,6 @@
 /** Routes with a preferred source, in another table, and blackholes of our own: against the real kernel. */
 import t, { type Test } from 'tap';
+import { BLACKHOLE_TARGET } from '../../src/fib/port.js';
 import { tableOf } from '../../src/fib/vrf.js';
 import { Harness, until } from './fixtures/harness.js';
 import { enterOwnNamespace, ip, ipBatch, needsNamespaces } from './fixtures/own-namespace.js';
@@ -181,4 +182,23 @@ t.test('a VRF that is none', options, async (t) => {
   await t.rejects(new Harness({ vrf: 'blue' }).fib.start(), { message: /no device blue.*CONFIG_NET_VRF/ });
   await t.rejects(new Harness({ vrf: 'br0' }).fib.start(), { message: 'fib.vrf: br0 is a bridge device, not a VRF' });
   t.equal(tableOf('blue', { kind: 'vrf', vrfTable: 10 }), 10);
+});
+
+t.test('blackholes that peers ask for (RFC 7999): routes like others', options, async (t) => {
+  const h = await started(t);
+  const both = (): string[] => [...shown('route show type blackhole'), ...shown('-6 route show type blackhole')];
+  h.track(1, '192.168.245.172');
+  const submit = (nextHop: number): void =>
+    h.submit({ id: 1, prefix: '203.0.113.1/32', nextHop }, { id: 2, prefix: '2001:db8::1/128', nextHop });
+  submit(BLACKHOLE_TARGET);
+  await installed(h, 2);
+  t.match(both(), [/^blackhole 203\.0\.113\.1 proto bgp metric 20/, /^blackhole 2001:db8::1 .*proto bgp metric 20 /]);
+  ip('route del blackhole 203.0.113.1/32 metric 20');
+  await until('put back', () => h.fib.counts().repaired === 1 && both().length === 2);
+  h.submit({ id: 1, prefix: '203.0.113.1/32', nextHop: 1 });
+  await until('a next hop instead', () => /via 192\.168\.245\.172/.test(shown('route show 203.0.113.1').join()));
+  h.submit({ id: 1, prefix: '203.0.113.1/32', nextHop: BLACKHOLE_TARGET });
+  await until('and back', () => both().length === 2);
+  submit(0);
+  await until('gone', () => both().length === 0);
 });
