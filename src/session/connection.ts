@@ -203,8 +203,15 @@ export class Connection {
     handler.receiving();
     const error = this.framer.push(buffer, 0, length, handler);
     if (error && this.#handler === handler) handler.headerError(error);
-    return true;
+    if (length < buffer.length) return true;
+    // There is more. Node would read on, 32 buffers at a time; timers and other sockets come first.
+    this.#clock.soon(this.#readOn);
+    return false;
   }
+
+  readonly #readOn = (): void => {
+    this.#socket.resume();
+  };
 
   #drained(): void {
     if (!this.#blocked || this.#socket.writableLength > 0) return;
