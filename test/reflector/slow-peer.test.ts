@@ -110,7 +110,9 @@ t.test('frozen: the others are as fast as before, memory is bounded; awake: exac
   const meanwhile = median(await rounds(source, receivers, round, MEASURED));
   t.comment(`a round: ${before.toFixed(1)} ms before, ${meanwhile.toFixed(1)} ms beside a frozen peer`);
   t.ok(meanwhile < 3 * before, `a round took ${(meanwhile / before).toFixed(2)} times as long`);
-  t.equal(backlog(reflector, slow), last, 'not an octet more waits for it');
+  // Fewer, should the kernel still have found room for some.
+  const now = backlog(reflector, slow);
+  t.ok(now <= last, `not an octet more waits for it: ${now} after ${last}`);
   t.match(reflector.peer(slow.address).notes.join(), /5000 ipv4-unicast prefixes to send/, 'the operator sees it');
   for (const receiver of receivers) t.equal(backlog(reflector, receiver), 0);
 
