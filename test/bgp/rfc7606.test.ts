@@ -156,7 +156,7 @@ t.test('without any prefix a fault resets the session (§5.2), a discard does no
   };
   t.equal(decode('40010109').disposition, reset);
   t.equal(decode('800f03000201 40010109').disposition, reset);
-  t.equal(decode('40060100').disposition, none, 'ATOMIC_AGGREGATE of 1: discarded, and nothing is lost');
+  t.equal(decode('40060100').disposition, discard, 'ATOMIC_AGGREGATE of 1: discarded, and nothing is lost');
   t.equal(decode('40010100').disposition, none, 'no prefix needs what is missing');
   t.equal(decode('800f03000201').disposition, none);
   t.end();
