@@ -126,6 +126,8 @@ const CASES: readonly Case[] = [
   { what: 'prefix cut off', body: updateBody([unreach(mpUnreach(2, 1, [48, 1]))]), verdict: reset, subcode: 9 },
   { what: 'overruns', body: updateBody([attribute(0x80, 15, [0, 2, 1], 30)]), verdict: reset, subcode: 9 },
   { what: 'and MP_REACH_NLRI of the same prefix: announced', body: updateBody([unreach(mpUnreach(2, 1, nlri(SIX))), reach6(nlri(SIX)), ...noHop]), verdict: none, holds: all },
+  { what: 'and NLRI, one stray octet behind', body: updateBody([unreach(mpUnreach(2, 1, [])), ...base, Uint8Array.of(0x80)], [14, 203, 0, ...nlri(A)]), verdict: withdraw, holds: [B, SIX] },
+  { what: 'and NLRI, the head of another one behind', body: updateBody([unreach(mpUnreach(2, 1, [])), ...base, Uint8Array.of(0x80, 15)], nlri(A)), verdict: withdraw, holds: [B, SIX] },
   { what: 'and everything else in one message', body: updateBody([unreach(mpUnreach(2, 1, nlri(SIX))), ...base], nlri(A), nlri(B)), verdict: none, holds: [A] },
 
   // Families that were not negotiated, or that nobody knows (RFC 4760 §8): ignored, whatever is in them.
