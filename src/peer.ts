@@ -307,7 +307,10 @@ export class Peer implements SessionListener {
     }
     this.ribPeer ??= pipeline.rib.addPeer(session);
     if (!this.ribPeer) {
-      log.error({ peer: this.name }, 'too many peers: its routes are ignored');
+      log.error({ peer: this.name }, 'too many peers: its session is closed');
+      const full = new BgpError('too many peers', NotificationCode.cease, CeaseSubcode.outOfResources);
+      // Not from within the event that made it Established.
+      this.#host.clock.soon(() => this.session.cease(full));
       return;
     }
     const preserved = this.#stalePaths.preserved(negotiated);
