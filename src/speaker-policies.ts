@@ -37,6 +37,14 @@ export class SpeakerPolicies {
     return this.#current!;
   }
 
+  /** Some peer has more than accept and reject. */
+  get areUsed(): boolean {
+    const { peers = [], listenRanges = [] } = this.#settings ?? {};
+    return [...peers, ...listenRanges.map(({ peer }) => peer)].some((peer) =>
+      [...many(peer.import), ...many(peer.export)].some((name) => name !== 'accept' && name !== 'reject'),
+    );
+  }
+
   /** Lines for the summary. */
   get warnings(): string[] {
     return [...this.#failures].map(

@@ -181,7 +181,7 @@ export class Speaker implements Queries {
       await this.#close(CeaseSubcode.administrativeShutdown, true);
       throw error;
     }
-    this.#cancelWarmUp = warmUp(this.#clock, () => this.#pipeline.rib.hasWork);
+    this.#cancelWarmUp = warmUp(this.#clock, () => this.#pipeline.rib.hasWork, this.#policies.areUsed);
   }
 
   /** Takes new settings and touches only what differs. Rejects, changing nothing, when they cannot be applied. */

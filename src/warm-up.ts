@@ -7,7 +7,10 @@ import { Framer, MessageType } from 'bgp-parse';
 import type { MessageSink } from 'bgp-parse';
 import type { GroupParameters } from './export/group-parameters.js';
 import { Pipeline } from './pipeline.js';
-import type { RibSession } from './rib/rib-peers.js';
+import type { PolicyPeer } from './policy/condition.js';
+import { Policies } from './policy/policies.js';
+import type { PoliciesOptions } from './policy/policies.js';
+import type { RibPeer, RibSession } from './rib/rib-peers.js';
 import type { SessionSink } from './session/types.js';
 import type { Cancel, Clock } from './support/clock.js';
 
@@ -21,10 +24,13 @@ const SPARE_HOPS = [0, 0, 3, 233, 0, 0, 3, 234];
 const DELAY_MS = 1200;
 const SLICE_INTERVAL_MS = 10;
 
-/** Begins after a while; `isBusy` postpones a slice. The returned function ends it early. */
-export function warmUp(clock: Clock, isBusy: () => boolean): Cancel {
+/**
+ * Begins after a while; `isBusy` postpones a slice. `withPolicy`: through policies, since they will be in use. The
+ * returned function ends it early.
+ */
+export function warmUp(clock: Clock, isBusy: () => boolean, withPolicy = false): Cancel {
   let cancel = clock.after(DELAY_MS, () => {
-    const slices = workSlices(clock);
+    const slices = workSlices(clock, withPolicy);
     cancel = clock.every(SLICE_INTERVAL_MS, () => {
       if (!isBusy() && slices.next().done) cancel();
     });
@@ -32,7 +38,7 @@ export function warmUp(clock: Clock, isBusy: () => boolean): Cancel {
   return () => cancel();
 }
 
-function* workSlices(clock: Clock): Generator<void> {
+function* workSlices(clock: Clock, withPolicy: boolean): Generator<void> {
   // Turns run when this generator says so.
   const still: Clock = {
     nowMs: () => clock.nowMs(),
@@ -43,11 +49,16 @@ function* workSlices(clock: Clock): Generator<void> {
   };
   const identity = { asn: 1, routerId: 1, clusterId: 1 };
   const pipeline = new Pipeline({ identity, clock: still, seed: 1, fib: undefined, onEndOfRib: () => undefined });
-  const sender = pipeline.rib.addPeer(session(1))!;
-  const receiver = pipeline.rib.addPeer(session(2))!;
+  const policies = new Policies(POLICIES, pipeline.rib);
+  const chain = withPolicy ? 'made-up' : 'accept';
+  const peerOf = (asn: number): PolicyPeer => ({ address: Uint8Array.of(192, 0, 2, asn), asn, group: undefined });
+  const add = (asn: number): RibPeer =>
+    pipeline.rib.addPeer({ ...session(asn), importFilter: policies.importFor(chain, true, peerOf(asn)).filter })!;
+  const sender = add(1);
+  const receiver = add(2);
   for (const peer of [sender, receiver]) {
     pipeline.rib.establish(peer, peer.session, []);
-    pipeline.exporter.join(peer.id, sink, parameters);
+    pipeline.exporter.join(peer.id, sink, { ...parameters, ...policies.exportFor(chain, true, peerOf(2)) });
   }
   const framer = new Framer();
   const receive: MessageSink = {
@@ -70,6 +81,31 @@ function* workSlices(clock: Clock): Generator<void> {
   yield* feed(2);
   yield* feed(WITHDRAW);
 }
+
+/** Asks for all kinds of things; some sets are changed. */
+const POLICIES: PoliciesOptions = {
+  definitions: {
+    policies: {
+      'made-up': {
+        statements: [
+          { match: { prefix: ['10.0.0.0/8 le 32', '101.0.0.0/8 ge 25', '192.0.2.0/24'] }, then: 'reject' },
+          { match: { asPathLength: '50..' }, then: 'reject' },
+          { match: { community: ['1000:7', '64512:*'] }, set: { localPref: 200, community: { add: '1:1' } } },
+          { match: { neighborAs: 64512 }, then: 'reject' },
+        ],
+        default: 'accept',
+      },
+    },
+    prefixLists: {},
+    asPathLists: {},
+    communityLists: {},
+    pools: [],
+  },
+  ownAs: 1,
+  ownNetworks: [],
+  functions: {},
+  failed: () => undefined,
+};
 
 const sink: SessionSink = { write: () => false, backlogBytes: 0 };
 

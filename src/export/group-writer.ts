@@ -148,19 +148,25 @@ export class GroupWriter {
     const head = buckets.bucketHead[bucket]!;
     let verdict = filter.judge(rib, batch.id[head]!, attribute, source);
     let isSame = true;
-    if (filter.seesPrefix) {
-      for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
-        const one = filter.judge(rib, batch.id[at]!, attribute, source);
-        verdicts[at] = one;
-        if (one !== verdict) isSame = false;
-      }
+    let same = 0;
+    for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
+      const id = batch.id[at]!;
+      const one = filter.seesPrefix ? filter.judge(rib, id, attribute, source) : verdict;
+      verdicts[at] = one;
+      if (one !== verdict) isSame = false;
+      if (pathIds) pathIds[same] = pathIdAt[at]!;
+      ids[same++] = id;
+    }
+    if (isSame) {
+      this.#announceVerdict(group, filter, verdict, attribute, source, ids, pathIds, same, only);
+      return;
     }
     for (;;) {
       let count = 0;
       /** Position of the first prefix with another verdict. */
       let other = -1;
       for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
-        if (!isSame && verdicts[at] !== verdict) {
+        if (verdicts[at] !== verdict) {
           if (verdicts[at]! > Verdict.rejected && other < 0) other = at;
           continue;
         }
@@ -168,14 +174,28 @@ export class GroupWriter {
         if (pathIds) pathIds[count] = pathIdAt[at]!;
         ids[count++] = batch.id[at]!;
       }
-      if (verdict !== Verdict.rejected) {
-        const edited = verdict > Verdict.asIs ? filter.edit(rib, ids[0]!, attribute, source) : undefined;
-        this.#announceOrWithdraw(group, attribute, source, ids, pathIds, count, edited, only);
-      } else if (filter.isUnsure) {
-        this.writeWithdrawals(group, ids, pathIds, count, source, only);
-      }
+      this.#announceVerdict(group, filter, verdict, attribute, source, ids, pathIds, count, only);
       if (other < 0) return;
       verdict = verdicts[other]!;
+    }
+  }
+
+  #announceVerdict(
+    group: UpdateGroup,
+    filter: ExportFilter,
+    verdict: number,
+    attribute: number,
+    source: number,
+    ids: Int32Array,
+    pathIds: Int32Array | undefined,
+    count: number,
+    only: Member | undefined,
+  ): void {
+    if (verdict !== Verdict.rejected) {
+      const edited = verdict > Verdict.asIs ? filter.edit(group.rib, ids[0]!, attribute, source) : undefined;
+      this.#announceOrWithdraw(group, attribute, source, ids, pathIds, count, edited, only);
+    } else if (filter.isUnsure) {
+      this.writeWithdrawals(group, ids, pathIds, count, source, only);
     }
   }
 

@@ -23,6 +23,14 @@ interface Bound {
   readonly program: Program;
   /** By class. */
   readonly memos: Map<number, Uint8Array>;
+  /** The class asked last, mostly that of the next, and its memo. */
+  bits: number;
+  memo: Uint8Array;
+}
+
+/** Equal verdicts of one set and source stand for equal octets: those of a class, or of one prefix without memo. */
+function edited(verdict: number, part: number): number {
+  return verdict < Verdict.edited ? verdict : Verdict.edited + part;
 }
 
 export interface ExportPolicyOptions {
@@ -62,22 +70,25 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
     const { program } = bound;
     let bits = 0;
     if (program.seesPrefix) {
-      const { address, words, length } = rib.prefixes;
-      bits = program.classOf(address, prefixId * words, words, length[prefixId]!);
+      bits = program.classAt(rib, prefixId);
+      if (!program.isMemoisable) return edited(this.#evaluate(rib, program, prefixId, attribute, bits), prefixId);
     }
-    const memo = program.isMemoisable ? this.#memoOf(bound, bits, attribute) : undefined;
-    if (!memo) return this.#tell(this.#evaluate(rib, program, prefixId, attribute, bits), bits, prefixId, program);
+    let memo: Uint8Array = bound.memo;
+    if (bits !== bound.bits || attribute >= memo.length) {
+      const found = this.#memoOf(bound, bits, attribute);
+      if (!found) return edited(this.#evaluate(rib, program, prefixId, attribute, bits), bits);
+      memo = found;
+    }
     const known = memo[attribute]!;
-    if (known !== UNKNOWN) return this.#tell(known - 1, bits, prefixId, program);
+    if (known !== UNKNOWN) return edited(known - 1, bits);
     const verdict = this.#evaluate(rib, program, prefixId, attribute, bits);
     memo[attribute] = verdict + 1;
-    return this.#tell(verdict, bits, prefixId, program);
+    return edited(verdict, bits);
   }
 
   edit(rib: FamilyRib, prefixId: number, attribute: number, source: number): EditedAttributes {
     const { program } = this.#boundOf(rib, source);
-    const { address, words, length } = rib.prefixes;
-    const bits = program.seesPrefix ? program.classOf(address, prefixId * words, words, length[prefixId]!) : 0;
+    const bits = program.seesPrefix ? program.classAt(rib, prefixId) : 0;
     this.#evaluate(rib, program, prefixId, attribute, bits);
     return this.#subject;
   }
@@ -93,12 +104,6 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
     this.#options.rib.attributes.memos.delete(this);
   }
 
-  /** Equal verdicts of one set and source stand for equal octets: those of a class, or of one prefix where none is known. */
-  #tell(verdict: number, bits: number, prefixId: number, program: Program): number {
-    if (verdict !== Verdict.edited) return verdict;
-    return Verdict.edited + (program.isMemoisable ? bits : prefixId);
-  }
-
   #boundOf(rib: FamilyRib, sourceId: number): Bound {
     const { rib: whole, ignoresSource, programFor } = this.#options;
     const at = ignoresSource ? 0 : sourceId;
@@ -111,19 +116,23 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
     const program = programFor(rib, source);
     const bounds = this.#bounds[rib.index];
     let bound = bounds.get(program);
-    if (!bound) bounds.set(program, (bound = { program, memos: new Map() }));
+    if (!bound) bounds.set(program, (bound = { program, memos: new Map(), bits: -1, memo: new Uint8Array(0) }));
     bySource[at] = bound;
     sources[at] = source;
     return bound;
   }
 
-  #memoOf({ memos }: Bound, bits: number, attribute: number): Uint8Array | undefined {
+  #memoOf(bound: Bound, bits: number, attribute: number): Uint8Array | undefined {
+    const { memos } = bound;
     let memo = memos.get(bits);
-    if (memo && attribute < memo.length) return memo;
     if (!memo && memos.size >= MOST_CLASSES) return undefined;
-    const capacity = Math.max(this.#options.rib.attributes.references.length, grownCapacity(1024, attribute + 1));
-    memo = memo ? grow(memo, capacity) : new Uint8Array(capacity);
-    memos.set(bits, memo);
+    if (!memo || attribute >= memo.length) {
+      const capacity = Math.max(this.#options.rib.attributes.references.length, grownCapacity(1024, attribute + 1));
+      memo = memo ? grow(memo, capacity) : new Uint8Array(capacity);
+      memos.set(bits, memo);
+    }
+    bound.bits = bits;
+    bound.memo = memo;
     return memo;
   }
 

@@ -38,8 +38,7 @@ export class ImportPolicy implements ImportFilter, AttributeMemo {
     const program = this.#programs[rib.index];
     let bits = 0;
     if (program.seesPrefix) {
-      const { address, words, length } = rib.prefixes;
-      bits = program.classOf(address, prefixId * words, words, length[prefixId]!);
+      bits = program.classAt(rib, prefixId);
       if (!program.isMemoisable) return Math.max(0, this.#evaluate(rib, program, prefixId, received, bits));
     }
     let memo: Int32Array = this.#last;

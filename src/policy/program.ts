@@ -9,6 +9,8 @@ import type { CompiledChain, Step } from './compile.js';
 import type { Condition, Environment } from './condition.js';
 import type { Edit } from './edit.js';
 import { readVerdict, viewPeer, viewRoute } from './policy-function.js';
+import type { FamilyRib } from '../rib/family-rib.js';
+import type { PrefixTable } from '../rib/columns/prefix-table.js';
 import type { PrefixSet } from './prefix-set.js';
 import type { Subject } from './subject.js';
 
@@ -75,6 +77,9 @@ export class Program {
   readonly #env: Environment;
   readonly #instructions: readonly Instruction[];
   readonly #sets: readonly PrefixSet[];
+  /** By prefix id: the class and one more, 0 = not known (or too large a number). 1 octet a prefix. */
+  #classes = new Uint8Array(0);
+  #generation = -1;
 
   /** `key`: of equal programs. */
   constructor(key: string, chain: CompiledChain, env: Environment) {
@@ -116,6 +121,30 @@ export class Program {
     let bits = 0;
     for (let i = 0; i < sets.length; i++) if (sets[i]!.matches(address, at, words, length)) bits |= 1 << i;
     return bits;
+  }
+
+  /** The same for a prefix of the table, remembered. */
+  classAt(rib: FamilyRib, id: number): number {
+    const { prefixes } = rib;
+    if (prefixes.generation !== this.#generation || id >= this.#classes.length) this.#makeRoom(prefixes);
+    const known = this.#classes[id]!;
+    if (known !== 0) return known - 1;
+    const { words } = prefixes;
+    const bits = this.classOf(prefixes.address, id * words, words, prefixes.length[id]!);
+    if (bits < 255) this.#classes[id] = bits + 1;
+    return bits;
+  }
+
+  #makeRoom(prefixes: PrefixTable): void {
+    const capacity = prefixes.length.length;
+    if (this.#generation === prefixes.generation) {
+      const larger = new Uint8Array(capacity);
+      larger.set(this.#classes);
+      this.#classes = larger;
+    } else {
+      this.#classes = new Uint8Array(capacity);
+      this.#generation = prefixes.generation;
+    }
   }
 
   /** Runs over a subject that has been loaded, and changes it. True = accepted. `place` is the prefix of class `bits`. */

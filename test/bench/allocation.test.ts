@@ -16,31 +16,33 @@ const MEASURE = fileURLToPath(new URL('allocation/measure.js', import.meta.url))
 const YOUNG_GENERATION_MB = 64;
 
 /** Octets of JavaScript heap per route, garbage included. */
-const ALLOCATED: Readonly<Record<Phase, number>> = {
-  announce: 12,
-  'reannounce-same': 2,
-  'reannounce-new': 20,
-  withdraw: 12,
+const ALLOCATED: Readonly<Record<'accept' | 'policy', Readonly<Record<Phase, number>>>> = {
+  accept: { announce: 12, 'reannounce-same': 2, 'reannounce-new': 20, withdraw: 12 },
+  // A few octets more by message, depending on what the compiler inlines; an object per route is still far over.
+  policy: { announce: 20, 'reannounce-same': 10, 'reannounce-new': 26, withdraw: 12 },
 };
 /** Routes live in typed arrays: the JavaScript heap does not grow with them. */
 const RETAINED = 2;
 
-t.test('JavaScript heap per route', async (t) => {
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    '--expose-gc',
-    `--min-semi-space-size=${YOUNG_GENERATION_MB}`,
-    `--max-semi-space-size=${YOUNG_GENERATION_MB}`,
-    MEASURE,
-  ]);
-  const all = JSON.parse(stdout) as Allocation[];
-  for (const [phase, bound] of Object.entries(ALLOCATED)) {
-    const rounds = all.filter((one) => one.phase === phase && !one.collected);
-    t.ok(rounds.length >= 3, `${phase}: ${rounds.length} rounds without a collection in between`);
-    const allocated = median(rounds.map((round) => round.allocated));
-    const retained = median(rounds.map((round) => round.retained));
-    const external = median(rounds.map((round) => round.external));
-    t.comment(`${phase}: typed arrays ${external.toFixed(1)} octets a route`);
-    t.ok(allocated < bound, `${phase}: ${allocated.toFixed(2)} octets allocated a route, bound ${bound}`);
-    t.ok(retained < RETAINED, `${phase}: ${retained.toFixed(2)} octets stay a route, bound ${RETAINED}`);
-  }
-});
+for (const [name, bounds] of Object.entries(ALLOCATED)) {
+  t.test(`JavaScript heap per route: ${name}`, async (t) => {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--expose-gc',
+      `--min-semi-space-size=${YOUNG_GENERATION_MB}`,
+      `--max-semi-space-size=${YOUNG_GENERATION_MB}`,
+      MEASURE,
+      name,
+    ]);
+    const all = JSON.parse(stdout) as Allocation[];
+    for (const [phase, bound] of Object.entries(bounds)) {
+      const rounds = all.filter((one) => one.phase === phase && !one.collected);
+      t.ok(rounds.length >= 3, `${phase}: ${rounds.length} rounds without a collection in between`);
+      const allocated = median(rounds.map((round) => round.allocated));
+      const retained = median(rounds.map((round) => round.retained));
+      const external = median(rounds.map((round) => round.external));
+      t.comment(`${phase}: typed arrays ${external.toFixed(1)} octets a route`);
+      t.ok(allocated < bound, `${phase}: ${allocated.toFixed(2)} octets allocated a route, bound ${bound}`);
+      t.ok(retained < RETAINED, `${phase}: ${retained.toFixed(2)} octets stay a route, bound ${RETAINED}`);
+    }
+  });
+}

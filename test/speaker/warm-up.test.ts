@@ -21,26 +21,31 @@ t.test('every message is a valid UPDATE with six prefixes', (t) => {
   t.end();
 });
 
-t.test('it works in slices while nothing else is to be done, and ends by itself', async (t) => {
-  let timers = 0;
-  let asked = 0;
-  const done = new Promise<void>((resolve) => {
-    const clock = {
-      ...systemClock,
-      after: (_delayMs: number, run: () => void) => systemClock.after(0, run),
-      every: (_intervalMs: number, run: () => void) => {
-        timers++;
-        const cancel = systemClock.every(1, run);
-        return () => {
-          timers--;
-          cancel();
-          resolve();
+for (const withPolicy of [false, true]) {
+  t.test(
+    `it works in slices while nothing else is to be done, and ends by itself${withPolicy ? ': policies' : ''}`,
+    async (t) => {
+      let timers = 0;
+      let asked = 0;
+      const done = new Promise<void>((resolve) => {
+        const clock = {
+          ...systemClock,
+          after: (_delayMs: number, run: () => void) => systemClock.after(0, run),
+          every: (_intervalMs: number, run: () => void) => {
+            timers++;
+            const cancel = systemClock.every(1, run);
+            return () => {
+              timers--;
+              cancel();
+              resolve();
+            };
+          },
         };
-      },
-    };
-    warmUp(clock, () => ++asked % 3 === 0);
-  });
-  await done;
-  t.equal(timers, 0);
-  t.ok(asked > 30, `${asked} slices`);
-});
+        warmUp(clock, () => ++asked % 3 === 0, withPolicy);
+      });
+      await done;
+      t.equal(timers, 0);
+      t.ok(asked > 30, `${asked} slices`);
+    },
+  );
+}

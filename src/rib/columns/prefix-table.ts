@@ -34,6 +34,8 @@ export class PrefixTable {
   size = 0;
   /** Ids given out since the start. */
   made = 0;
+  /** Goes up when ids may become those of other prefixes: what is kept by id elsewhere is void then. */
+  generation = 0;
 
   address: Uint32Array;
   length: Uint8Array;
@@ -152,6 +154,7 @@ export class PrefixTable {
       freed++;
     }
     this.size -= freed;
+    if (freed > 0) this.generation++;
     if (this.size === 0) this.#startOver();
     else if (freed > 0) this.#rehash(this.#slots.length);
     return freed;

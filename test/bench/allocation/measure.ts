@@ -5,11 +5,14 @@
  * One external sender with real UPDATE bytes; an external receiver, a route reflector client and a kernel side that
  * answers. Each round: announce, the same again, other attributes, withdraw. After each phase both receivers hold what
  * they should, prefix by prefix: a pipeline that does nothing is no thrifty one. Prints one JSON line.
+ *
+ * With the argument `policy` the sender and both receivers have policies that ask for prefix, path and communities.
  */
 import { PerformanceObserver } from 'node:perf_hooks';
 import type { GroupParameters } from '../../../src/export/group-parameters.js';
 import { FibStatus, type FibPort } from '../../../src/fib/port.js';
 import { Pipeline } from '../../../src/pipeline.js';
+import { Policies } from '../../../src/policy/policies.js';
 import type { RibSession } from '../../../src/rib/rib-peers.js';
 import type { SessionSink } from '../../../src/session/types.js';
 import type { Clock } from '../../../src/support/clock.js';
@@ -122,6 +125,29 @@ const pipeline = new Pipeline({
 });
 kernel.pipeline = pipeline;
 
+const CAREFUL = {
+  statements: [
+    {
+      match: { prefix: ['0.0.0.0/8 le 32', '127.0.0.0/8 le 32', '192.0.2.0/24 le 32', '224.0.0.0/3 le 32'] },
+      then: 'reject',
+    },
+    { match: { asPathLength: '50..' }, then: 'reject' },
+    { match: { community: ['64999:1', '64999:2'] }, set: { localPref: 200 } },
+  ],
+  default: 'accept',
+} as const;
+const policies = new Policies(
+  {
+    definitions: { policies: { careful: CAREFUL }, prefixLists: {}, asPathLists: {}, communityLists: {}, pools: [] },
+    ownAs: 65_000,
+    ownNetworks: [],
+    functions: {},
+    failed: () => undefined,
+  },
+  pipeline.rib,
+);
+const chain = process.argv[2] === 'policy' ? 'careful' : 'accept';
+
 const prefixes = new Prefixes('table', ROUTES);
 const sets = attributeSets(prefixes, 0, ROUTES, false, 0);
 const sender = { number: 0, asn: 100_000, nextHop: 0x0a610101, internal: false };
@@ -212,6 +238,11 @@ function session(asn: number, external: boolean, last: number): RibSession {
     addPathReceive: [],
     extendedNextHop: false,
     importAccept: true,
+    importFilter: policies.importFor(chain, external, {
+      address: Uint8Array.of(10, 97, 1, last),
+      asn,
+      group: undefined,
+    }).filter,
     interfaceName: 'eth0',
   };
 }
@@ -223,7 +254,7 @@ function group(external: boolean): GroupParameters {
     external,
     client: !external,
     clientToClient: true,
-    accept: true,
+    ...policies.exportFor(chain, external, { address: Uint8Array.of(10, 97, 1, 9), asn: 1, group: undefined }),
     fourOctetAs: true,
     extendedNextHop: false,
     maxMessageLength: 4096,

@@ -5,9 +5,10 @@ import { frr } from './frr.js';
 import { gobgp } from './gobgp.js';
 import { openbgpd } from './openbgpd.js';
 import type { Speaker } from './speaker.js';
-import { tortie } from './tortie.js';
+import { tortie, tortieWithPolicy } from './tortie.js';
 
-export const RIVALS: readonly Speaker[] = [bird, frr, gobgp, openbgpd];
+/** Tortie with policies is one, too: what they cost is measured beside Tortie without. */
+export const RIVALS: readonly Speaker[] = [bird, frr, gobgp, openbgpd, tortieWithPolicy];
 export { tortie };
 
 /** A speaker that is here. */
