@@ -23,10 +23,10 @@ import { Bfd } from './bfd/bfd.js';
 import type { BfdPort } from './bfd/port.js';
 import { diffSettings, untilRestart } from './config/diff.js';
 import type { ListenRangeSettings, PeerOptions, PeerSettings, Settings } from './config/settings.js';
-import type { FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
+import type { FibDifferenceDto, FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
 import type { PeerCommand, PeerCommandOptions, Queries, RouteFilter } from './control/queries.js';
-import { FibStatus } from './fib/port.js';
-import type { FibEvents, FibPort, FibRow, KernelState } from './fib/port.js';
+import type { FibEvents, FibPort, KernelState } from './fib/port.js';
+import { fibDifferences, fibRow } from './fib-views.js';
 import { ForwardingCheck, hostDuties, hostWarnings, masqueradeDto } from './host.js';
 import { LinkWatch } from './link-watch.js';
 import { ListenRanges } from './listen-ranges.js';
@@ -302,7 +302,7 @@ export class Speaker implements Queries {
   summary(): SummaryDto {
     const { rib } = this.#pipeline;
     const peers = this.#allPeers();
-    const fib = this.#fib?.counts() ?? { installed: 0, pending: 0, failed: 0 };
+    const fib = this.#fib?.counts() ?? { installed: 0, pending: 0, failed: 0, repaired: 0 };
     return {
       version: packageVersion(),
       asn: this.#settings.asn,
@@ -355,6 +355,11 @@ export class Speaker implements Queries {
     if (!this.#fib || !this.#settings.fib.enabled) return;
     const { metric, protocol } = this.#settings.fib;
     for await (const row of this.#fib.rows()) yield fibRow(row, this.#fib.table, metric, protocol);
+  }
+
+  async fibDiff(): Promise<Iterable<FibDifferenceDto>> {
+    if (!this.#fib || !this.#settings.fib.enabled) throw new Error('the kernel side is off (fib.enabled: false)');
+    return fibDifferences(await this.#fib.diff());
   }
 
   command(address: string, command: PeerCommand, { text, hard }: PeerCommandOptions = {}): string | undefined {
@@ -686,22 +691,4 @@ function familyOf(prefix: Prefix): Family {
 function bare(address: string): string {
   const percent = address.indexOf('%');
   return percent < 0 ? address : address.slice(0, percent);
-}
-
-const FIB_STATES = { [FibStatus.installed]: 'installed', [FibStatus.failed]: 'failed' } as const;
-
-function fibRow(row: FibRow, table: number, metric: number, protocol: number): FibRowDto {
-  return {
-    prefix: `${formatAddress(row.prefix)}/${row.length}`,
-    nextHops: row.nextHops.map(({ via, interface: name, weight }) => ({
-      via: via ? formatAddress(via) : null,
-      interface: name ?? null,
-      weight,
-    })),
-    table,
-    metric,
-    protocol,
-    state: FIB_STATES[row.status as keyof typeof FIB_STATES] ?? 'pending',
-    error: row.error ?? null,
-  };
 }

@@ -8,7 +8,15 @@ import { CliError, Exit } from './cli-error.js';
 import { Client } from './client.js';
 import { checkFile } from './commands/check.js';
 import { commandNode, commandPeer, PEER_COMMANDS, type PeerOptions } from './commands/peer.js';
-import { showFib, showPeer, showPeers, showRoutes, showSummary, type ShowRoutesOptions } from './commands/show.js';
+import {
+  fibDiff,
+  showFib,
+  showPeer,
+  showPeers,
+  showRoutes,
+  showSummary,
+  type ShowRoutesOptions,
+} from './commands/show.js';
 import type { PolicyTestOptions } from './commands/policy.js';
 import { createJsonOutput } from './output/json.js';
 import { createTableOutput } from './output/table.js';
@@ -96,6 +104,11 @@ function createProgram(io: CliIo, setExit: (code: number) => void): Command {
     .command('summary')
     .description('the node in a few lines')
     .action(async () => print(await showSummary(client())));
+  const fib = program.command('fib').description('the kernel side');
+  fib
+    .command('diff')
+    .description('what should be in the kernel against what is, freshly read; ends with 1 when there are differences')
+    .action(() => print(fibDiff(client(), () => setExit(Exit.refused))));
   program
     .command('monitor')
     .description('routes and peers as they are, then every change, until Ctrl-C')
@@ -145,7 +158,7 @@ function createProgram(io: CliIo, setExit: (code: number) => void): Command {
       const { testPolicy } = await import('./commands/policy.js');
       await print(await testPolicy(client, file, options, () => setExit(Exit.refused)));
     });
-  for (const command of [show, ...show.commands, ...program.commands, ...policy.commands]) {
+  for (const command of [show, ...show.commands, ...program.commands, ...policy.commands, ...fib.commands]) {
     command.helpOption('--help', 'show this help').helpCommand(false);
   }
   return program;

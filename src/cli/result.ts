@@ -9,7 +9,7 @@ import type { MonitorEventDto, PeerDto, SummaryDto } from '../control/dto.js';
 export type JsonLines = AsyncIterable<readonly string[]>;
 
 export type Result =
-  | { readonly kind: 'routes' | 'peers' | 'fib' | 'policy'; readonly lines: JsonLines }
+  | { readonly kind: 'routes' | 'peers' | 'fib' | 'fibDiff' | 'policy'; readonly lines: JsonLines }
   | { readonly kind: 'peer'; readonly peer: PeerDto }
   | { readonly kind: 'summary'; readonly summary: SummaryDto }
   | { readonly kind: 'monitor'; readonly events: AsyncIterable<readonly MonitorEventDto[]> }

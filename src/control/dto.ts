@@ -110,6 +110,28 @@ export interface FibRowDto {
   error: string | null;
 }
 
+/** Where a route leads. */
+export interface FibLeadDto {
+  /** As in `ip route`: unicast, blackhole, … */
+  type: string;
+  nextHops: { via: string | null; interface: string | null; onlink: boolean; weight: number }[];
+  /** Preferred source address. */
+  source: string | null;
+  /** A nexthop object of ours, one of somebody else, or hops of its own. */
+  by: 'object' | 'foreignObject' | 'hops';
+}
+
+export interface FibDifferenceDto {
+  kind: 'missing' | 'extra' | 'nextHop' | 'blocked' | 'failed' | 'unreachable';
+  /** null = a nexthop object. */
+  prefix: string | null;
+  nexthop: number | null;
+  desired: FibLeadDto | null;
+  actual: FibLeadDto | null;
+  /** Why, when it is known. */
+  detail: string | null;
+}
+
 export interface SummaryDto {
   version: string;
   asn: number;
@@ -119,7 +141,14 @@ export interface SummaryDto {
   peers: { configured: number; dynamic: number; established: number };
   families: { family: Family; prefixes: number; paths: number; best: number }[];
   attributeSets: number;
-  fib: { enabled: boolean; installed: number; pending: number; failed: number };
+  fib: {
+    enabled: boolean;
+    installed: number;
+    pending: number;
+    failed: number;
+    /** Routes and nexthop objects put right since the start. */
+    repaired: number;
+  };
   /** null = off. */
   masquerade: { pools: readonly string[]; repaired: number; error: string | null } | null;
   memoryBytes: number;

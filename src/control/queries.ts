@@ -1,6 +1,6 @@
 /** What the control server asks of the speaker. Declared by the caller; `speaker.ts` joins the two. */
 import type { Family } from 'bgp-parse';
-import type { FibRowDto, MonitorEventDto, PeerDto, RouteDto, SummaryDto } from './dto.js';
+import type { FibDifferenceDto, FibRowDto, MonitorEventDto, PeerDto, RouteDto, SummaryDto } from './dto.js';
 
 export interface RouteFilter {
   readonly family?: Family | undefined;
@@ -31,6 +31,8 @@ export interface Queries {
   /** Walks the tables as it is pulled, so a million routes never stand in memory; undefined = no such peer. */
   routes(filter: RouteFilter): Iterable<RouteDto> | undefined;
   fib(): AsyncIterable<FibRowDto>;
+  /** Against a fresh reading of the kernel; rejects with why there is none. */
+  fibDiff(): Promise<Iterable<FibDifferenceDto>>;
   /** undefined = done; a text = why it was refused. */
   command(address: string, command: PeerCommand, options?: PeerCommandOptions): string | undefined;
   /** RFC 8326: asks every peer to prefer other paths than ours, or no longer. undefined = done; a text = refused. */

@@ -2,7 +2,7 @@
  * The control API over HTTP: which request does what. Reads go to `Queries`; commands only over the Unix socket, whose
  * permissions say who may give them.
  *
- *     GET  /v1/summary   /v1/peers   /v1/peers/ADDRESS   /v1/routes?…   /v1/fib
+ *     GET  /v1/summary   /v1/peers   /v1/peers/ADDRESS   /v1/routes?…   /v1/fib   /v1/fib/diff
  *     POST /v1/peers/ADDRESS/{enable,disable,reset,refresh}   /v1/reload
  *     POST /v1/drain   /v1/undrain
  *     GET  /v1/monitor   (WebSocket; see stream.ts)
@@ -59,6 +59,13 @@ export async function handleRequest(
     readOnlyMethod(request);
     const format = readFormat(readParameters(search, ['format']));
     await streamList(response, context.queries.fib(), format, context.clock);
+  } else if (noun === 'fib' && rest.length === 1 && rest[0] === 'diff') {
+    readOnlyMethod(request);
+    const format = readFormat(readParameters(search, ['format']));
+    const differences = await context.queries.fibDiff().catch((error: unknown) => {
+      throw new ControlError('refused', error instanceof Error ? error.message : String(error));
+    });
+    await streamList(response, differences, format, context.clock);
   } else if (noun === 'reload' && rest.length === 0) {
     commandMethod(request, context);
     readParameters(search, []);

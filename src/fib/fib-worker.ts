@@ -7,6 +7,8 @@
 import { workerData, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { RouteMessage, clearWakeup, currentThreadId, pollReadable } from 'netlink';
 import { systemClock } from '../support/clock.js';
+import type { PackedDifferences } from './differences.js';
+import { compareWithKernel } from './fib-diff.js';
 import { HostKeeper } from './host-keeper.js';
 import type { Counts, FromWorker, ToWorker, WorkerStart } from './messages.js';
 import { NetlinkKernel } from './netlink-kernel.js';
@@ -20,7 +22,7 @@ const ENOUGH_PENDING = 65536;
 const MAX_WAIT_MS = 250;
 
 /** What is taken in the order it was said: an id is forgotten only after the records that stopped naming it. */
-type Submission = Exclude<ToWorker, { type: 'rows' | 'stop' | 'duties' }>;
+type Submission = Exclude<ToWorker, { type: 'rows' | 'diff' | 'stop' | 'duties' }>;
 
 class FibWorker implements SyncerEvents {
   readonly #port: MessagePort;
@@ -115,6 +117,9 @@ class FibWorker implements SyncerEvents {
         case 'rows':
           this.#tell({ type: 'rows', request: message.request, ...this.#syncer.rows(message.cursor, message.max) });
           break;
+        case 'diff':
+          this.#diff(message.request);
+          break;
         case 'duties':
           this.#keeper?.set(message.duties);
           break;
@@ -169,6 +174,21 @@ class FibWorker implements SyncerEvents {
     } catch (error) {
       this.log('warn', {}, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #diff(request: number): void {
+    let differences: PackedDifferences | undefined;
+    try {
+      differences = compareWithKernel(this.#syncer, this.#kernel);
+    } catch (error) {
+      this.log(
+        'warn',
+        {},
+        `reading the kernel for a comparison: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+    const transfer = differences ? [differences.words.buffer as ArrayBuffer] : [];
+    this.#tell({ type: 'diff', request, differences }, transfer);
   }
 
   #gone(id: number): void {

@@ -9,6 +9,7 @@ import { type AddressBytes, type Family, parseAddress } from 'bgp-parse';
 import { closeSocket, createWakeup, wake } from 'netlink';
 import type { EncapsulationSettings, FibSettings } from '../config/settings.js';
 import type { Log } from '../support/log.js';
+import { type FibDifference, unpackDifferences } from './differences.js';
 import { type HostDuties, type HostState, NO_DUTIES, NO_HOST_STATE } from './host-keeper.js';
 import type { Counts, FromWorker, RowCursor, ToWorker, WorkerStart } from './messages.js';
 import { vrfTable } from './vrf.js';
@@ -29,12 +30,19 @@ export interface FibOptions {
 }
 
 type RowsAnswer = Extract<FromWorker, { type: 'rows' }>;
+type DiffAnswer = Extract<FromWorker, { type: 'diff' }>;
+
+interface Request<T> {
+  readonly resolve: (answer: T) => void;
+  readonly reject: (error: Error) => void;
+}
 
 export class Fib implements FibPort {
   readonly #settings: FibSettings & FibOptions;
   readonly #events: FibEvents;
   readonly #log: Log;
-  readonly #rowRequests = new Map<number, { resolve: (answer: RowsAnswer) => void; reject: (error: Error) => void }>();
+  readonly #rowRequests = new Map<number, Request<RowsAnswer>>();
+  readonly #diffRequests = new Map<number, Request<DiffAnswer>>();
   /** That of the VRF once that has been found. */
   table: number;
   #port: MessagePort | undefined;
@@ -113,6 +121,8 @@ export class Fib implements FibPort {
           const error = new Error(`the FIB thread ended: ${failure?.message ?? 'without an error'}; restart tortied`);
           for (const request of this.#rowRequests.values()) request.reject(error);
           this.#rowRequests.clear();
+          for (const request of this.#diffRequests.values()) request.reject(error);
+          this.#diffRequests.clear();
           if (!ready) reject(failure ?? error);
           else if (!this.#stopping) this.#events.fatal(error);
         });
@@ -185,6 +195,17 @@ export class Fib implements FibPort {
     }
   }
 
+  async diff(): Promise<Iterable<FibDifference>> {
+    if (!this.#port) throw new Error('the FIB thread does not run');
+    const request = this.#nextRequest++;
+    const { differences } = await new Promise<DiffAnswer>((resolve, reject) => {
+      this.#diffRequests.set(request, { resolve, reject });
+      this.#tell({ type: 'diff', request });
+    });
+    if (!differences) throw new Error('the routes of the kernel could not be read whole: try again');
+    return unpackDifferences(differences);
+  }
+
   /** As of the worker's last report; `repaired` counts the routes put back since the start. */
   counts(): Counts {
     return this.#counts;
@@ -242,6 +263,10 @@ export class Fib implements FibPort {
       case 'rows':
         this.#rowRequests.get(message.request)?.resolve(message);
         this.#rowRequests.delete(message.request);
+        break;
+      case 'diff':
+        this.#diffRequests.get(message.request)?.resolve(message);
+        this.#diffRequests.delete(message.request);
         break;
       case 'log':
         this.#log[message.level](message.fields, message.text);

@@ -145,14 +145,15 @@ export class KernelMirror implements KernelListener {
 
   route(route: RouteMessage, deleted: boolean, replaced: boolean): void {
     const settings = this.#settings;
-    if (route.nexthopId !== 0 && !this.#isOurs(route)) this.#objects.usedByOthers(route.nexthopId);
+    if (route.nexthopId !== 0 && !this.isOurs(route)) this.#objects.usedByOthers(route.nexthopId);
     if (route.table !== settings.table && (route.table !== RT_TABLE_MAIN || settings.isVrf)) return;
     const table = this.tables[route.family === AF_INET ? 0 : 1];
-    if (this.#isOurs(route)) this.#ownRoute(table, route, deleted);
+    if (this.isOurs(route)) this.#ownRoute(table, route, deleted);
     else if (this.watcher?.hear(route, deleted, replaced) !== true) this.#foreignRoute(table, route, deleted, replaced);
   }
 
-  #isOurs(route: RouteMessage): boolean {
+  /** Of our table, protocol and metric. */
+  isOurs(route: RouteMessage): boolean {
     const { table, protocol } = this.#settings;
     return route.protocol === protocol && route.table === table && route.priority === this.metric(route.family);
   }

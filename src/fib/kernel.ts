@@ -13,6 +13,8 @@ export interface KernelListener {
   /** `replaced`: it took the place of another route with the same prefix and metric, which is gone without a word. */
   route(route: RouteMessage, deleted: boolean, replaced: boolean): void;
   nexthop(nexthop: NexthopMessage, deleted: boolean): void;
+  /** A reading of the routes of a family starts over: what it has told so far may not be so. */
+  begunAnew?(addressFamily: number): void;
 }
 
 /** What the kernel knows of nexthop objects: nothing; objects and groups; and groups that keep flows in place. */

@@ -2,6 +2,7 @@
 import type { Family } from 'bgp-parse';
 import type { MessagePort } from 'node:worker_threads';
 import type { EncapsulationSettings } from '../config/settings.js';
+import type { PackedDifferences } from './differences.js';
 import type { HostDuties, HostState } from './host-keeper.js';
 import type { FibRow, KernelState, NextHopSet, NextHopState } from './port.js';
 import type { SyncerSettings } from './syncer.js';
@@ -42,6 +43,7 @@ export type ToWorker =
   | { readonly type: 'sweep' }
   | { readonly type: 'duties'; readonly duties: HostDuties }
   | { readonly type: 'rows'; readonly request: number; readonly cursor: RowCursor; readonly max: number }
+  | { readonly type: 'diff'; readonly request: number }
   | { readonly type: 'stop'; readonly keepRoutes: boolean };
 
 export type FromWorker =
@@ -59,6 +61,8 @@ export type FromWorker =
       readonly rows: readonly FibRow[];
       readonly next: RowCursor | undefined;
     }
+  /** Undefined = the kernel could not be read whole. */
+  | { readonly type: 'diff'; readonly request: number; readonly differences: PackedDifferences | undefined }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn'; readonly fields: object; readonly text: string }
   | { readonly type: 'fatal'; readonly text: string }
   | { readonly type: 'stopped' };

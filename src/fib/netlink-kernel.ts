@@ -69,6 +69,7 @@ export class NetlinkKernel implements Kernel {
         'reading routes',
         (writer, sequence) => nl.encodeRouteDump(writer, sequence, family),
         (reader) => this.#dispatch(reader, listener),
+        () => listener.begunAnew?.(family),
       );
       complete &&= consistent;
     }

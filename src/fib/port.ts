@@ -5,6 +5,7 @@
  */
 import type { AddressBytes, Family } from 'bgp-parse';
 import type { EncapsulationSettings } from '../config/settings.js';
+import type { FibDifference } from './differences.js';
 import type { HostDuties, HostState } from './host-keeper.js';
 
 export interface KernelLink {
@@ -117,11 +118,14 @@ export interface FibPort {
   /** What was adopted from a previous run and has not been asked for since is stale: remove it. */
   sweepStale(): void;
   rows(): AsyncIterable<FibRow>;
+  /** What the kernel has against what it should have, by a fresh reading; rejects when it cannot be read whole. */
+  diff(): Promise<Iterable<FibDifference>>;
   /** The routing table of our routes. */
   readonly table: number;
   /** The kernel's number of the thread that writes routes: the kernel may keep it busy for long. */
   readonly threadId?: number;
-  counts(): { installed: number; pending: number; failed: number };
+  /** `repaired` = put back since the start after the kernel had lost it or somebody had changed it. */
+  counts(): { installed: number; pending: number; failed: number; repaired: number };
   /** What is to be done on the host besides routes, from now on. */
   setDuties(duties: HostDuties): void;
   host(): HostState;

@@ -17,6 +17,11 @@ const protocolNames: Readonly<Record<number, string>> = {
   ...{ 186: 'bgp', 187: 'isis', 188: 'ospf', 189: 'rip', 192: 'eigrp' },
 };
 
+const typeNames: Readonly<Record<number, string>> = {
+  ...{ 1: 'unicast', 2: 'local', 3: 'broadcast', 4: 'anycast', 5: 'multicast', 6: 'blackhole', 7: 'unreachable' },
+  ...{ 8: 'prohibit', 9: 'throw' },
+};
+
 export function prefixText(table: FamilyTable, row: number): string {
   const bytes = new Uint8Array(table.rows.words * 4);
   table.storeAddress(row, bytes);
@@ -56,7 +61,8 @@ function nextHops(syncer: Syncer, table: FamilyTable, row: number): FibRow['next
   return [{ via: wanted.address, interface: wanted.interfaceName, weight: 1 }];
 }
 
-function errorText(syncer: Syncer, table: FamilyTable, row: number): string | undefined {
+/** Why a row is not in the kernel; undefined = nothing is known against it. */
+export function errorText(syncer: Syncer, table: FamilyTable, row: number): string | undefined {
   const { rows } = table;
   switch (rows.reason[row]) {
     case Reason.blocked:
@@ -88,16 +94,24 @@ function unreachableText(syncer: Syncer, id: number): string {
   return `next hop ${formatAddress(nextHop.address.subarray(0, 16))} is not reachable: ${nextHop.resolvable ? hint : nextHop.detail}`;
 }
 
-/** In the words of `ip route`. */
 function blockerText(syncer: Syncer, table: FamilyTable, row: number): string {
   const { foreign } = table;
   const at = table.blocker(row, syncer.settings.table);
   if (at < 0) return 'another route';
   const protocol = foreign.protocol[at]!;
+  const interfaceIndex = syncer.mirror.gateways.get(foreign.gateway[at]!)?.interfaceIndex ?? 0;
+  return ownerText(syncer, protocol, foreign.priority[at]!, interfaceIndex);
+}
+
+/** Whose route it is, in the words of `ip route`. */
+export function ownerText(syncer: Syncer, protocol: number, metric: number, interfaceIndex: number): string {
   const name = protocolNames[protocol] ?? String(protocol);
-  const device = syncer.mirror.network.linkByIndex(
-    syncer.mirror.gateways.get(foreign.gateway[at]!)?.interfaceIndex ?? 0,
-  )?.name;
+  const device = syncer.mirror.network.linkByIndex(interfaceIndex)?.name;
   if (protocol === RTPROT_KERNEL && device !== undefined) return `proto ${name} dev ${device}`;
-  return `proto ${name} metric ${foreign.priority[at]!}`;
+  return `proto ${name} metric ${metric}`;
+}
+
+/** RTN_* by the names of `ip route`. */
+export function routeTypeName(type: number): string {
+  return typeNames[type] ?? `type ${type}`;
 }

@@ -69,6 +69,16 @@ t.test('against a daemon', async (t) => {
   );
   t.match((await run([...at, 'show', 'peer', '192.168.245.172'])).out, /^Peer +192/);
   t.equal((await run([...at, 'show', 'fib'])).out, 'no routes in the kernel\n');
+  const equal = await run([...at, 'fib', 'diff']);
+  t.same(equal, { code: 0, out: 'no differences: the kernel has what it should have\n', err: '' });
+  t.same(await run([...at, '--json', 'fib', 'diff']), { code: 0, out: '[]\n', err: '' });
+  const nothing = { nexthop: null, desired: null, actual: null, detail: null };
+  harness.queries.differences = [{ ...nothing, kind: 'unreachable', prefix: '172.18.0.0/24' }];
+  const different = await run([...at, 'fib', 'diff']);
+  t.match(different, { code: 1, out: /^172\.18\.0\.0\/24 +unreachable/m, err: '' });
+  t.equal((await run([...at, '--json', 'fib', 'diff'])).code, 1);
+  harness.queries.fibError = new Error('the kernel side is off');
+  t.same(await run([...at, 'fib', 'diff']), { code: 1, out: '', err: 'bgpctl: the kernel side is off\n' });
 
   const done = await run([...at, 'peer', '192.168.245.172', 'disable', '--text', 'maintenance']);
   t.same(done, { code: 0, out: 'peer 192.168.245.172: disable done\n', err: '' });

@@ -1,6 +1,6 @@
 /** What people and programs see of each result. */
 import t from 'tap';
-import type { FibRowDto, PeerDto, RouteDto } from '../../src/control/dto.js';
+import type { FibDifferenceDto, FibLeadDto, FibRowDto, PeerDto, RouteDto } from '../../src/control/dto.js';
 import { createJsonOutput } from '../../src/cli/output/json.js';
 import { createTableOutput } from '../../src/cli/output/table.js';
 import { formatAsPath, formatBytes, formatDuration } from '../../src/cli/output/text.js';
@@ -181,6 +181,37 @@ t.test('show fib', async (t) => {
 fd00:18::/64        via fe80::1 dev eth0 weight 1      20  failed
                     dev eth1 weight 3
     a route of another program (proto static) stands there
+`,
+  );
+});
+
+t.test('fib diff', async (t) => {
+  const lead: FibLeadDto = {
+    type: 'unicast',
+    nextHops: [{ via: '192.168.245.172', interface: 'ens33', onlink: false, weight: 1 }],
+    source: null,
+    by: 'object',
+  };
+  const blackhole: FibLeadDto = { type: 'blackhole', nextHops: [], source: null, by: 'hops' };
+  const base = { prefix: '172.18.0.0/24', nexthop: null, desired: lead, actual: null, detail: null };
+  const rows: FibDifferenceDto[] = [
+    { ...base, kind: 'missing' },
+    { ...base, kind: 'nextHop', actual: blackhole },
+    { ...base, kind: 'extra', prefix: null, nexthop: 3124, desired: null, actual: { ...lead, source: '10.0.0.1' } },
+    { ...base, kind: 'blocked', detail: 'blocked by proto static metric 0' },
+  ];
+  t.equal(
+    await render({ kind: 'fibDiff', lines: batches(rows) }),
+    `Prefix              Difference   Why
+172.18.0.0/24       missing
+    desired  via 192.168.245.172 dev ens33
+172.18.0.0/24       next hop
+    desired  via 192.168.245.172 dev ens33, by a nexthop object
+    actual   blackhole, without a nexthop object
+nexthop 3124        extra
+    actual   via 192.168.245.172 dev ens33, src 10.0.0.1
+172.18.0.0/24       blocked      blocked by proto static metric 0
+    desired  via 192.168.245.172 dev ens33
 `,
   );
 });

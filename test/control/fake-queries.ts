@@ -2,7 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { FibRowDto, MonitorEventDto, PeerDto, RouteDto, SummaryDto } from '../../src/control/dto.js';
+import type {
+  FibDifferenceDto,
+  FibRowDto,
+  MonitorEventDto,
+  PeerDto,
+  RouteDto,
+  SummaryDto,
+} from '../../src/control/dto.js';
 import type { PeerCommand, PeerCommandOptions, Queries, RouteFilter } from '../../src/control/queries.js';
 
 export function route(fields: Partial<RouteDto> = {}): RouteDto {
@@ -89,6 +96,7 @@ export class FakeQueries implements Queries {
   ];
   fibRows: FibRowDto[] = [];
   fibError: Error | undefined;
+  differences: FibDifferenceDto[] = [];
   refusal: string | undefined;
   readonly filters: RouteFilter[] = [];
   readonly drained: boolean[] = [];
@@ -105,7 +113,7 @@ export class FakeQueries implements Queries {
       peers: { configured: 2, dynamic: 0, established: 1 },
       families: [{ family: 'ipv4-unicast', prefixes: 3, paths: 4, best: 3 }],
       attributeSets: 2,
-      fib: { enabled: true, installed: 3, pending: 0, failed: 0 },
+      fib: { enabled: true, installed: 3, pending: 0, failed: 0, repaired: 0 },
       memoryBytes: 64 * 1024 * 1024,
       masquerade: null,
       loopDelayMs: { p50: 0.1, p99: 1.25, p999: 12.5, max: 40 },
@@ -123,6 +131,10 @@ export class FakeQueries implements Queries {
     if (filter.peer && !this.peer(filter.peer.address)) return undefined;
     return this.routeSource();
   }
+  fibDiff(): Promise<Iterable<FibDifferenceDto>> {
+    return this.fibError ? Promise.reject(this.fibError) : Promise.resolve(this.differences);
+  }
+
   async *fib(): AsyncIterable<FibRowDto> {
     for (const row of this.fibRows) yield await Promise.resolve(row);
     if (this.fibError) throw this.fibError;

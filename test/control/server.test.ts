@@ -56,6 +56,11 @@ t.test('reads', async (t) => {
   t.equal((await ask(where, '/v1/routes')).text, '[]\n');
   t.equal((await ask(where, '/v1/routes?format=ndjson')).text, '');
   t.equal((await ask(where, '/v1/fib')).text, '[]\n');
+  t.equal((await ask(where, '/v1/fib/diff')).text, '[]\n');
+  harness.queries.fibError = new Error('the kernel side is off');
+  const refused = await ask(where, '/v1/fib/diff');
+  t.equal(refused.status, 409);
+  t.same(errorOf(refused.text), { code: 'refused', message: 'the kernel side is off' });
 });
 
 t.test('commands', async (t) => {

@@ -3,6 +3,8 @@ import { parseAddress } from 'bgp-parse';
 import fc from 'fast-check';
 import { RouteMessage } from 'netlink';
 import t from 'tap';
+import { unpackDifferences } from '../../src/fib/differences.js';
+import { compareWithKernel } from '../../src/fib/fib-diff.js';
 import type { NexthopSupport } from '../../src/fib/kernel.js';
 import { FIRST_NEXT_HOP_SET, FibStatus, type NextHopState } from '../../src/fib/port.js';
 import { Syncer, type SyncerEvents } from '../../src/fib/syncer.js';
@@ -341,6 +343,10 @@ t.test('any history of wishes, foreign routes, sabotage, links, hints and overru
           throw new Error(`status of ${prefix}: ${b.status.get(prefix)}, not ${status}`);
       }
       t.strictSame(b.ours(), expected.sort());
+      const unexpected = [...unpackDifferences(compareWithKernel(b.syncer, b.kernel)!)].filter(
+        ({ kind }) => kind !== 'blocked' && kind !== 'unreachable',
+      );
+      t.strictSame(unexpected, [], 'a fresh reading finds nothing that could be otherwise');
       const { counts } = b.syncer;
       if (counts[FibStatus.installed] !== expected.length) throw new Error(`counts ${String(counts)}`);
       b.syncer.removeAll();

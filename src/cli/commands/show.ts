@@ -4,7 +4,7 @@ import type { PeerDto, SummaryDto } from '../../control/dto.js';
 import { normalPeerName } from '../../support/peer-name.js';
 import { CliError, Exit } from '../cli-error.js';
 import type { Client } from '../client.js';
-import type { Result } from '../result.js';
+import type { JsonLines, Result } from '../result.js';
 
 export interface ShowRoutesOptions {
   readonly longer?: boolean;
@@ -45,6 +45,17 @@ export async function showPeer(client: Client, address: string): Promise<Result>
 
 export function showFib(client: Client): Result {
   return { kind: 'fib', lines: client.lines('/v1/fib') };
+}
+
+/** `found` is called when there is any difference. */
+export function fibDiff(client: Client, found: () => void): Result {
+  async function* lines(): JsonLines {
+    for await (const batch of client.lines('/v1/fib/diff')) {
+      found();
+      yield batch;
+    }
+  }
+  return { kind: 'fibDiff', lines: lines() };
 }
 
 export async function showSummary(client: Client): Promise<Result> {

@@ -8,6 +8,7 @@ export function createJsonOutput(write: Write): Output {
         case 'routes':
         case 'peers':
         case 'fib':
+        case 'fibDiff':
         case 'policy':
           return printArray(result.lines, write);
         case 'peer':

@@ -57,6 +57,10 @@ function bfdPairs(bfd: PeerBfdDto): Pair[] {
   ];
 }
 
+function kernelText({ installed, pending, failed, repaired }: SummaryDto['fib']): string {
+  return `${installed} installed, ${pending} pending, ${failed} failed; ${repaired} repairs`;
+}
+
 export function summaryPairs(summary: SummaryDto): Pair[] {
   const { peers, fib } = summary;
   const pairs: Pair[] = [
@@ -72,7 +76,7 @@ export function summaryPairs(summary: SummaryDto): Pair[] {
   }
   pairs.push(
     ['Attribute sets', String(summary.attributeSets)],
-    ['Kernel', fib.enabled ? `${fib.installed} installed, ${fib.pending} pending, ${fib.failed} failed` : 'off'],
+    ['Kernel', fib.enabled ? kernelText(fib) : 'off'],
     ['Memory', formatBytes(summary.memoryBytes)],
   );
   const { masquerade } = summary;

@@ -1,6 +1,6 @@
 /** Results for people: tables that fit the terminal (80 columns when there is none) and are written while they arrive. */
 import { formatProblem } from '../../config/problems.js';
-import type { FibRowDto, MonitorEventDto, PeerDto, RouteDto } from '../../control/dto.js';
+import type { FibDifferenceDto, FibLeadDto, FibRowDto, MonitorEventDto, PeerDto, RouteDto } from '../../control/dto.js';
 import type { PolicyTestDto } from '../commands/policy.js';
 import type { JsonLines, Output, Result, Write } from '../result.js';
 import { indented, layoutPairs, layoutRow, planWidths, type Column } from './layout.js';
@@ -18,6 +18,8 @@ export function createTableOutput(write: Write, total: number): Output {
           return printTable(result.lines, PEERS, total, write);
         case 'fib':
           return printTable(result.lines, FIB, total, write);
+        case 'fibDiff':
+          return printTable(result.lines, FIB_DIFF, total, write);
         case 'policy':
           for await (const lines of result.lines) {
             await write(lines.map((line) => policyText(JSON.parse(line) as PolicyTestDto)).join(''));
@@ -153,6 +155,36 @@ const FIB: Table<FibRowDto> = {
   cells: (row) => [row.prefix, row.nextHops.map(formatNextHop).join('\n'), String(row.metric), row.state],
   notes: (row) => (row.error === null ? [] : [row.error]),
   none: 'no routes in the kernel',
+};
+
+const FIB_DIFF: Table<FibDifferenceDto> = {
+  columns: [PREFIX, { title: 'Difference', least: 11, most: 11 }, { title: 'Why', least: 30, most: 80 }],
+  cells: (row) => [row.prefix ?? `nexthop ${row.nexthop}`, DIFFERENCE_NAMES[row.kind], row.detail ?? ''],
+  notes: ({ desired, actual }) => [
+    ...(desired === null ? [] : [`desired  ${formatLead(desired, actual)}`]),
+    ...(actual === null ? [] : [`actual   ${formatLead(actual, desired)}`]),
+  ],
+  none: 'no differences: the kernel has what it should have',
+};
+
+const DIFFERENCE_NAMES: Readonly<Record<FibDifferenceDto['kind'], string>> = {
+  ...{ missing: 'missing', extra: 'extra', nextHop: 'next hop' },
+  ...{ blocked: 'blocked', failed: 'failed', unreachable: 'unreachable' },
+};
+
+/** What goes without saying, since it is the same on both sides, is left out. */
+function formatLead({ nextHops, type, source, by }: FibLeadDto, other: FibLeadDto | null): string {
+  const words = nextHops.map((hop, index) => formatNextHop(hop, index, nextHops) + (hop.onlink ? ' onlink' : ''));
+  if (type !== 'unicast') words.unshift(type);
+  if (source !== null) words.push(`src ${source}`);
+  if (other && other.by !== by) words.push(LEAD_BY[by]);
+  return words.join(', ');
+}
+
+const LEAD_BY: Readonly<Record<FibLeadDto['by'], string>> = {
+  object: 'by a nexthop object',
+  foreignObject: "by somebody else's nexthop object",
+  hops: 'without a nexthop object',
 };
 
 function formatNextHop(hop: FibRowDto['nextHops'][number], _index: number, all: readonly unknown[]): string {
