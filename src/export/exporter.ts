@@ -455,17 +455,19 @@ export class Exporter {
         const oldAttribute = batch.oldAttribute[at]!;
         if ((flags[oldAttribute]! & group.refusedFlags) !== 0) continue;
         const id = batch.id[at]!;
-        if (filter !== undefined && !filter.isUnsure && filter.judge(rib, id, oldAttribute, oldSource) === 0) continue;
         const attribute = batch.newAttribute[at]!;
         const source = batch.newPeer[at]!;
-        if (
-          attribute === 0 ||
-          !group.exports(flags[attribute]!, kind[source]!) ||
-          (filter !== undefined && filter.judge(rib, id, attribute, source) === Verdict.rejected)
-        ) {
-          ids[count++] = batch.id[at]!;
-        } else if (source !== oldSource && byPeer.get(source)?.group === group) {
-          this.#extraId[extras] = batch.id[at]!;
+        const isTold =
+          attribute !== 0 &&
+          group.exports(flags[attribute]!, kind[source]!) &&
+          (filter === undefined || filter.judge(rib, id, attribute, source) !== Verdict.rejected);
+        // The announcement takes the place of whatever was told.
+        if (isTold && source === oldSource) continue;
+        if (filter !== undefined && !filter.isUnsure && filter.judge(rib, id, oldAttribute, oldSource) === 0) continue;
+        if (!isTold) {
+          ids[count++] = id;
+        } else if (byPeer.get(source)?.group === group) {
+          this.#extraId[extras] = id;
           this.#extraPeer[extras++] = source;
         }
       }
