@@ -60,6 +60,24 @@ export class MessageWriter {
     this.#view.setUint16(at, this.#view.getUint16(at, littleEndian) | flags, littleEndian);
   }
 
+  /** Appends a whole message as written before, with another sequence number; where it begins. */
+  copy(message: Uint8Array, sequence: number): number {
+    const at = this.#reserve(message.length);
+    this.#bytes.set(message, at);
+    this.#view.setUint32(at + 8, sequence, littleEndian);
+    this.#messageStart = at;
+    return at;
+  }
+
+  /** Changes what has been written. */
+  setU8(at: number, value: number): void {
+    this.#bytes[at] = value;
+  }
+
+  setBytes(at: number, bytes: Uint8Array, length: number): void {
+    for (let i = 0; i < length; i++) this.#bytes[at + i] = bytes[i]!;
+  }
+
   u8(value: number): void {
     const at = this.#reserve(1);
     this.#bytes[at] = value;

@@ -180,6 +180,66 @@ export function encodeRoute(
   writer.end();
 }
 
+/** Where the address stands in a message: behind nlmsghdr, rtmsg and the header of RTA_DST, which comes first. */
+const DST_AT = 16 + RTMSG_LENGTH + 4;
+const DST_LENGTH_AT = 17;
+
+/**
+ * Encodes runs of routes that differ in nothing but the prefix (nexthop objects, removals): the second and later ones
+ * are copies of the first with another address.
+ */
+export class RouteEncoder {
+  readonly #last = new RouteMessage();
+  #template = new Uint8Array(0);
+  #type = -1;
+  #flags = 0;
+
+  /** As `encodeRoute`. */
+  append(writer: MessageWriter, type: number, flags: number, sequence: number, route: RouteMessage): void {
+    if (type === this.#type && flags === this.#flags && this.#isLike(route)) {
+      const start = writer.copy(this.#template, sequence);
+      writer.setU8(start + DST_LENGTH_AT, route.dstLength);
+      writer.setBytes(start + DST_AT, route.dst, route.family === AF_INET ? 4 : 16);
+      return;
+    }
+    const start = writer.length;
+    encodeRoute(writer, type, flags, sequence, route);
+    this.#type = -1;
+    if (route.gatewayFamily !== 0 || route.interfaceIndex !== 0 || route.hops.length > 0) return;
+    this.#template = writer.bytes.slice(start);
+    this.#type = type;
+    this.#flags = flags;
+    const last = this.#last;
+    last.family = route.family;
+    last.tos = route.tos;
+    last.table = route.table;
+    last.protocol = route.protocol;
+    last.scope = route.scope;
+    last.type = route.type;
+    last.flags = route.flags;
+    last.priority = route.priority;
+    last.nexthopId = route.nexthopId;
+  }
+
+  #isLike(route: RouteMessage): boolean {
+    const last = this.#last;
+    return (
+      route.nexthopId === last.nexthopId &&
+      route.family === last.family &&
+      route.type === last.type &&
+      route.priority === last.priority &&
+      route.table === last.table &&
+      route.protocol === last.protocol &&
+      route.scope === last.scope &&
+      route.flags === last.flags &&
+      route.tos === last.tos &&
+      route.gatewayFamily === 0 &&
+      route.interfaceIndex === 0 &&
+      route.hops.length === 0
+    );
+  }
+}
+
 /** Octets that the gateway attribute of a hop takes, padded. */
 function gatewayOctets(family: number, gatewayFamily: number): number {
   if (gatewayFamily === 0) return 0;

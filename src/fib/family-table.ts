@@ -40,6 +40,7 @@ export class FamilyTable {
   readonly #objects: ObjectUsers;
   /** Rows marked since `countLeaving` last looked. */
   #marked = 0;
+  #markedBefore = 0;
 
   constructor(family: Family, objects: ObjectUsers) {
     this.family = family;
@@ -63,12 +64,14 @@ export class FamilyTable {
   }
 
   /**
-   * Adds up, by object index, the routes that wait to be removed and that nobody wants any more. Only when enough has
-   * been marked since the last time; false = not yet.
+   * Adds up, by object index, the routes that wait to be removed and that nobody wants any more. False = not worth it:
+   * too little has been marked since the last time, or more is being marked.
    */
   countLeaving(leaving: Int32Array): boolean {
-    if (this.#marked < LEAVING_FROM || this.#marked * 4 < this.pending) return false;
-    this.#marked = 0;
+    const growing = this.#marked !== this.#markedBefore;
+    this.#markedBefore = this.#marked;
+    if (this.#marked < LEAVING_FROM || (growing && this.#marked * 4 < this.pending)) return false;
+    this.#marked = this.#markedBefore = 0;
     const { nextHop, installed, flags } = this.rows;
     const count = (list: Uint32Array, length: number) => {
       for (let i = 0; i < length; i++) {

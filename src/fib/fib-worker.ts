@@ -1,8 +1,8 @@
 /**
  * The FIB thread: one loop that waits in `poll` for the kernel or the main thread, then works in slices.
  *
- * Messages are taken with `receiveMessageOnPort`, so nothing the loop does is ever later than one slice (256 route
- * changes). Submissions wait while there is enough work; what else the main thread says goes first.
+ * Messages are taken with `receiveMessageOnPort`, so nothing the loop does is ever later than one slice (1,024 route
+ * changes) and the submissions that are under way.
  */
 import { workerData, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { RouteMessage, clearWakeup, currentThreadId, pollReadable } from 'netlink';
@@ -16,8 +16,8 @@ import { FibStatus } from './port.js';
 import { Tunnels } from './encapsulation/tunnels.js';
 import { Syncer, type SyncerEvents } from './syncer.js';
 
-/** Rows waiting above which no further submission is taken in. */
-const ENOUGH_PENDING = 65536;
+/** Counts are told this often while there is work. */
+const TELL_EVERY_MS = 20;
 /** Longest wait, so that a process that ends without `stop` is not held up for longer. */
 const MAX_WAIT_MS = 250;
 
@@ -36,6 +36,7 @@ class FibWorker implements SyncerEvents {
   /** Ids whose forgetting waits among the submissions. */
   readonly #leaving = new Map<number, number>();
   readonly #encapsulation: WorkerStart['encapsulation'];
+  #toldMs = 0;
   #stop: { keepRoutes: boolean } | undefined;
   #told: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
 
@@ -75,7 +76,9 @@ class FibWorker implements SyncerEvents {
       this.#port.close();
       return;
     }
-    while (this.#submissions.length && this.#syncer.pending < ENOUGH_PENDING) this.#absorb(this.#submissions.shift()!);
+    // All of it before anything is written: it costs little, the kernel takes routes best in an order of many, and
+    // the routes of a lost peer are seen to be all that its object has.
+    while (this.#submissions.length) this.#absorb(this.#submissions.shift()!);
     this.#tunnels.step();
     const waitMs = Math.min(this.#keeper?.step() ?? Infinity, this.#syncer.step());
     this.#tellCounts();
@@ -210,6 +213,8 @@ class FibWorker implements SyncerEvents {
   #tellCounts(): void {
     const now = this.#counts();
     const { installed, pending, failed, repaired } = this.#told;
+    if (this.#syncer.pending && systemClock.nowMs() - this.#toldMs < TELL_EVERY_MS) return;
+    this.#toldMs = systemClock.nowMs();
     const same = now.installed === installed && now.pending === pending && now.failed === failed;
     if (same && now.repaired === repaired) return;
     this.#told = now;

@@ -145,7 +145,10 @@ export class KernelMirror implements KernelListener {
 
   route(route: RouteMessage, deleted: boolean, replaced: boolean): void {
     const settings = this.#settings;
-    if (route.nexthopId !== 0 && !this.isOurs(route)) this.#objects.usedByOthers(route.nexthopId);
+    if (route.nexthopId !== 0 && !this.isOurs(route) && this.#objects.usedByOthers(route.nexthopId) && deleted) {
+      // Whether it was the last one only a reading says.
+      this.resync.request(this.#nowMs());
+    }
     if (route.table !== settings.table && (route.table !== RT_TABLE_MAIN || settings.isVrf)) return;
     const table = this.tables[route.family === AF_INET ? 0 : 1];
     if (this.isOurs(route)) this.#ownRoute(table, route, deleted);

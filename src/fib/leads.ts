@@ -106,6 +106,14 @@ export class Leads {
     this.#lastTarget = 0;
   }
 
+  /** Objects have been read again: what could not be put right is tried again later. */
+  watchIncomplete(): void {
+    if (!this.#objects) return;
+    for (const entry of this.#entries.values()) {
+      if (entry.retryAt === Infinity && this.#objects.isIncomplete(entry.code)) this.#failed(entry);
+    }
+  }
+
   /** Tries again what the kernel refused: what is due, or `all`; the targets whose rows must be looked at. */
   retry(nowMs: number, all: boolean): number[] {
     if (this.retryAt === Infinity || (nowMs < this.retryAt && !all)) return [];

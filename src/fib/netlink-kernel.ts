@@ -32,6 +32,7 @@ export class NetlinkKernel implements Kernel {
   readonly #requests: nl.NetlinkSocket;
   readonly #monitor: nl.NetlinkSocket;
   readonly #batch = new nl.MessageWriter();
+  readonly #encoder = new nl.RouteEncoder();
   readonly #route = new nl.RouteMessage();
   #batchLength = 0;
   #firstSequence = 0;
@@ -132,7 +133,7 @@ export class NetlinkKernel implements Kernel {
     if (this.#batchLength === 0) this.#firstSequence = sequence;
     this.#lastSequence = sequence;
     const type = operation === KernelOperation.remove ? nl.RTM_DELROUTE : nl.RTM_NEWROUTE;
-    nl.encodeRoute(this.#batch, type, REQUEST_FLAGS[operation], sequence, route);
+    this.#encoder.append(this.#batch, type, REQUEST_FLAGS[operation], sequence, route);
     return this.#batchLength++;
   }
 

@@ -199,7 +199,8 @@ export class NexthopObjects {
     for (const object of changed) {
       if (object.target === 0) continue;
       const before = object.members;
-      if (this.#write(object) === 0 && object.members !== before) repaired++;
+      if (this.#write(object) !== 0) object.incomplete = true;
+      else if (!object.incomplete && object.members !== before) repaired++;
     }
     this.#adopt(found);
     this.#dropIdleMembers();
@@ -210,10 +211,11 @@ export class NexthopObjects {
     return this.#ids.contains(nexthop.id) && nexthop.protocol === this.#ids.protocol;
   }
 
-  /** Somebody's route points at an object of ours. */
-  usedByOthers(id: number): void {
+  /** Somebody's route points, or pointed, at this id; whether that is an object of ours. */
+  usedByOthers(id: number): boolean {
     const object = this.#byId.get(id);
     if (object) object.foreign = true;
+    return object !== undefined;
   }
 
   /** Before a whole reading, which tells of all users again. */
@@ -330,7 +332,10 @@ export class NexthopObjects {
   /** Makes the kernel's object what its lead says, unless it is; or tells the refusal. */
   #write(object: NexthopObject): number {
     const shape = this.#shape(object.lead!);
-    if (sameMembers(object.members, shape.members)) return 0;
+    if (sameMembers(object.members, shape.members)) {
+      object.incomplete = false;
+      return 0;
+    }
     const message = this.#message(object.id, shape);
     const errno = typeof message === 'number' ? message : this.#kernel.changeNexthop(KernelOperation.replace, message);
     if (errno === 0) {

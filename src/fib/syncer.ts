@@ -38,6 +38,7 @@ const MAX_LOOKS = 16384;
 /** Removing an object makes the kernel walk over all routes, which costs about this share of removing them one by one. */
 const WALK_SHARE = 1 / 32;
 const FEW_ROUTES = 64;
+const FLUSH_EVERY_MS = 20;
 const ERRNO = { EPERM: 1, ENOENT: 2, ESRCH: 3, EEXIST: 17, ENODEV: 19, EINVAL: 22 } as const;
 
 export interface SyncerSettings {
@@ -80,6 +81,7 @@ export class Syncer {
   readonly #nowMs: () => number;
   readonly #retries = [new Retries(), new Retries()] as const;
   readonly #reports: readonly [StatusReport, StatusReport];
+  #flushedMs = 0;
   #repairedNow = 0;
   #repairedExample = '';
   #refused = false;
@@ -153,6 +155,8 @@ export class Syncer {
   /** The speaker's hint that a next hop is of no use (or is again), whatever the kernel says. */
   setNextHopDown(id: number, down: boolean): void {
     if (!this.targets.setDown(id, down)) return;
+    // Whether others use our objects must be known before one is removed.
+    this.mirror.hear();
     this.#nextHopsMoved([id]);
     this.#settleNexthops();
   }
@@ -300,6 +304,7 @@ export class Syncer {
     if (this.mirror.nexthopsDue) {
       const repaired = this.mirror.readNexthops();
       this.repaired += repaired;
+      for (const leads of this.#leads) leads.watchIncomplete();
       if (repaired) {
         this.#events.log('warn', { nexthops: repaired }, 'put right nexthop objects that somebody had changed');
       }
@@ -491,8 +496,13 @@ export class Syncer {
     rows.releaseIfIdle(row);
   }
 
+  /** Tells what has been done, seldom while there is more to do: every telling costs both threads. */
   #flush(): void {
-    for (const report of this.#reports) report.flush();
+    const now = this.#nowMs();
+    if (this.pending === 0 || now - this.#flushedMs >= FLUSH_EVERY_MS) {
+      this.#flushedMs = now;
+      for (const report of this.#reports) report.flush();
+    }
     if (this.#repairedNow && this.pending === 0) {
       const fields = { routes: this.#repairedNow, first: this.#repairedExample, total: this.repaired };
       this.#events.log('warn', fields, 'put back routes that the kernel had lost or somebody had changed');

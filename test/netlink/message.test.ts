@@ -46,6 +46,7 @@ t.test('routes: any route survives the round trip', (t) => {
   });
   const fixed = (gatewayFamily: number, raw: Uint8Array) =>
     gatewayFamily === 0 ? new Uint8Array(16) : padded(raw.subarray(0, gatewayFamily === nl.AF_INET ? 4 : 16));
+  const encoder = new nl.RouteEncoder();
   fc.assert(
     fc.property(arbitrary, (it) => {
       const route = new nl.RouteMessage();
@@ -62,6 +63,23 @@ t.test('routes: any route survives the round trip', (t) => {
       t.equal(reader.sequence, 7);
       t.equal(reader.flags, nl.NLM_F_CREATE | nl.NLM_F_REQUEST);
       t.strictSame({ ...back }, { ...route });
+      const one = plainRoute(route, back.dst);
+      // A run, interrupted by a route of another kind, is as if each had been written by itself.
+      const runs = [
+        one,
+        plainRoute(
+          route,
+          back.dst.map((octet) => octet ^ 255),
+        ),
+        route,
+        one,
+      ];
+      const [together, apart] = [new nl.MessageWriter(), new nl.MessageWriter()];
+      runs.forEach((each, i) => {
+        encoder.append(together, nl.RTM_NEWROUTE, nl.NLM_F_EXCL, i, each);
+        nl.encodeRoute(apart, nl.RTM_NEWROUTE, nl.NLM_F_EXCL, i, each);
+      });
+      t.same(together.bytes, apart.bytes);
     }),
     { numRuns: 300 },
   );
@@ -170,3 +188,13 @@ t.test('malformed octets are refused by name or read as they are, never run over
   t.throws(() => readerOf((w) => (w.begin(24, 0, 1), w.end())).header(12), nl.NetlinkFormatError);
   t.end();
 });
+
+/** The same without gateways, to another destination. */
+function plainRoute(route: nl.RouteMessage, dst: Uint8Array): nl.RouteMessage {
+  const plain = Object.assign(new nl.RouteMessage(), {
+    ...{ family: route.family, dstLength: route.dstLength, table: route.table, protocol: route.protocol },
+    ...{ type: route.type, scope: route.scope, priority: route.priority, nexthopId: route.nexthopId },
+  });
+  plain.dst.set(dst.subarray(0, route.family === nl.AF_INET ? 4 : 16));
+  return plain;
+}
