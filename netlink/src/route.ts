@@ -205,7 +205,7 @@ export class RouteEncoder {
     const start = writer.length;
     encodeRoute(writer, type, flags, sequence, route);
     this.#type = -1;
-    if (route.gatewayFamily !== 0 || route.interfaceIndex !== 0 || route.hops.length > 0) return;
+    if (!isPlain(route)) return;
     this.#template = writer.bytes.slice(start);
     this.#type = type;
     this.#flags = flags;
@@ -233,11 +233,16 @@ export class RouteEncoder {
       route.scope === last.scope &&
       route.flags === last.flags &&
       route.tos === last.tos &&
-      route.gatewayFamily === 0 &&
-      route.interfaceIndex === 0 &&
-      route.hops.length === 0
+      isPlain(route)
     );
   }
+}
+
+/** Nothing in it but what `RouteEncoder` compares. */
+function isPlain(route: RouteMessage): boolean {
+  return (
+    route.gatewayFamily === 0 && route.interfaceIndex === 0 && route.prefSrcLength === 0 && route.hops.length === 0
+  );
 }
 
 /** Octets that the gateway attribute of a hop takes, padded. */
