@@ -148,7 +148,9 @@ async function run(file: string, settings: Settings): Promise<void> {
   const http = settings.control.http === undefined ? undefined : parseHostPort(settings.control.http);
   const control = await startControl({
     socket: settings.control.socket,
+    guard: { mode: settings.control.mode, group: settings.control.group },
     http,
+    token: () => current.control.token,
     queries: () => (ready ? speaker : undefined),
     reload,
     clock,
@@ -203,6 +205,8 @@ async function run(file: string, settings: Settings): Promise<void> {
 
 async function main(argv: readonly string[]): Promise<void> {
   const options = parseArguments(argv);
+  // The control socket is nobody else's until its mode is set.
+  process.umask(0o077);
   const { loadConfig } = await import('./config/load.js');
   const settings = await loadConfig(options.config);
   if (options.check) process.stdout.write(`${options.config}: good (${describe(settings)})\n`);

@@ -550,14 +550,15 @@ export class Speaker implements Queries {
 
   /** TCP MD5 keys of listen ranges belong to the listeners, not to a session. */
   #setRangePasswords(before: readonly ListenRangeSettings[], after: readonly ListenRangeSettings[]): void {
-    for (const range of before) this.#setRangePassword(range, undefined);
-    for (const range of after) this.#setRangePassword(range, range.peer.password);
+    // What stays is not touched: a listener is not without its keys for a moment.
+    const passwords = new Map<string, string | undefined>();
+    for (const range of before) if (range.peer.password !== undefined) passwords.set(range.prefix, undefined);
+    for (const range of after) if (range.peer.password !== undefined) passwords.set(range.prefix, range.peer.password);
+    for (const [text, password] of passwords) {
+      const prefix = parsePrefix(text)!;
+      this.#server.setRangePassword(prefix.bytes, prefix.length, password);
+    }
     this.#raiseRangeTtls(after);
-  }
-
-  #setRangePassword(range: ListenRangeSettings, password: string | undefined): void {
-    const prefix = range.peer.password === undefined ? undefined : parsePrefix(range.prefix);
-    if (prefix) this.#server.setRangePassword(prefix.bytes, prefix.length, password);
   }
 
   #raiseRangeTtls(ranges: readonly ListenRangeSettings[]): void {

@@ -35,7 +35,7 @@ const TABLE: { readonly module: string; readonly path: string; readonly may: rea
   {
     module: 'config',
     path: 'src/config/',
-    may: ['bgp', 'support', 'policy', 'zod/v3', 'yaml', 'node:fs', 'node:fs/promises'],
+    may: ['bgp', 'support', 'policy', 'zod/v3', 'yaml', 'node:fs', 'node:fs/promises', 'node:path'],
   },
   { module: 'rib', path: 'src/rib/', may: ['bgp', 'support'] },
   { module: 'policy', path: 'src/policy/', may: ['bgp', 'support', 'rib'] },
@@ -54,7 +54,17 @@ const TABLE: { readonly module: string; readonly path: string; readonly may: rea
   {
     module: 'control',
     path: 'src/control/',
-    may: ['bgp', 'support', 'rib (types)', 'ws', 'node:http', 'node:fs/promises', 'node:path', 'node:stream'],
+    may: [
+      'bgp',
+      'support',
+      'rib (types)',
+      'ws',
+      'node:http',
+      'node:fs/promises',
+      'node:path',
+      'node:stream',
+      'node:crypto',
+    ],
   },
   {
     module: 'cli',
@@ -252,13 +262,35 @@ t.test('parts of Node', (t) => {
     {
       what: 'files',
       found: ({ imports }) => imports.some(({ from }) => /^(node:)?fs(\/promises)?$/.test(from)),
-      only: /^src\/(config\/(load|generate-docs)|support\/\w[\w-]*|control\/server|lab\/.*)\.ts$|^netlink\//,
+      only: /^src\/(config\/(load|secret-file|generate-docs)|support\/\w[\w-]*|control\/(server|unix-socket)|lab\/.*)\.ts$|^netlink\//,
     },
   ];
   for (const { what, found, only } of rules) {
     const users = sources.filter(found);
     t.ok(users.length > 0 || what === 'worker threads', `${what}: the rule finds users at all`);
     for (const { path } of users) if (!only.test(path)) t.fail(`${path} may not use ${what}`);
+  }
+  t.end();
+});
+
+t.test('every dependency is in the table of ARCHITECTURE.md, with its reason', (t) => {
+  const table = readFileSync(`${root}ARCHITECTURE.md`, 'utf8').split('## Dependencies')[1]!.split('\n## ')[0]!;
+  const rows = table.split('\n').filter((line) => line.startsWith('|') && line.includes('`'));
+  const named = new Set(rows.flatMap((row) => [...row.split('|')[1]!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!)));
+  const wanted = new Set<string>();
+  for (const folder of ['', 'bgp/', 'netlink/']) {
+    const manifest = JSON.parse(readFileSync(`${root}${folder}package.json`, 'utf8')) as {
+      dependencies?: Record<string, string>;
+      devDependencies?: Record<string, string>;
+    };
+    for (const name of Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }))
+      if (!(name in PACKAGES)) wanted.add(name);
+  }
+  for (const name of wanted) t.ok(named.has(name), `${name} is in the table`);
+  for (const name of named) t.ok(wanted.has(name), `${name} is a dependency`);
+  for (const row of rows) {
+    const [names, reason] = row.split('|').slice(1, 3);
+    if (!names!.includes('for development')) t.ok(reason!.trim() !== '', `${names!.trim()}: a reason`);
   }
   t.end();
 });

@@ -139,7 +139,11 @@ function diffGlobal(before: Settings, after: Settings): { key: string; effect: R
   for (const section of ['multipath', 'fib', 'control', 'log'] as const) {
     const keys = ROOT_KEYS[section].kind.keys!;
     const [a, b] = [before[section], after[section]] as { readonly [name: string]: unknown }[];
-    for (const name of Object.keys(keys)) compare(`${section}.${name}`, keys, name, a![name], b![name]);
+    for (const name of Object.keys(keys)) {
+      // Settings hold what stands in the file, not its name.
+      const setting = name === 'tokenFile' ? 'token' : name;
+      compare(`${section}.${name}`, keys, name, a![setting], b![setting]);
+    }
   }
   return out;
 }

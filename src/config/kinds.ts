@@ -59,6 +59,9 @@ export function integer(least: number, most: number): Kind<number> {
   });
 }
 
+/** For keys that are known and refused, whatever their value. */
+export const anything: Kind<unknown> = judged('anything', {}, () => true);
+
 export const boolean: Kind<boolean> = judged(
   'true or false',
   { type: 'boolean' },

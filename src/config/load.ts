@@ -5,9 +5,11 @@
  * Values never appear in an error when the key is secret.
  */
 import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { ConfigError, formatPath, type Path, type Problem } from './problems.js';
 import { resolveSettings } from './resolve.js';
 import { ROOT, ROOT_KEYS, type RawConfig } from './schema.js';
+import { readSecrets } from './secret-file.js';
 import { checkSense } from './sense.js';
 import type { Keys } from './kinds.js';
 import type { Settings } from './settings.js';
@@ -42,17 +44,18 @@ function explainRead(error: unknown): string {
 
 /**
  * Checks the text of a configuration. Rejects with a `ConfigError`; `file` is only for its messages. `functions`: names
- * of policies that the program gives to the speaker itself.
+ * of policies that the program gives to the speaker itself. Files that it names are read, relative to that of `file`.
  */
 export async function parseConfig(text: string, file: string, functions: readonly string[] = []): Promise<Settings> {
   const plain = text.startsWith('\ufeff') ? text.slice(1) : text;
   // Loading and running the YAML reader takes longer than all the rest, and only it knows places: JSON without any
   // problem (what programs write) does without it.
   const json = readJson(plain);
-  const quick = json && judge(json, functions);
+  const directory = dirname(resolve(file));
+  const quick = json && judge(json, functions, directory);
   if (quick?.settings) return quick.settings;
   const { readYaml } = await import('./yaml-source.js');
-  const { settings, problems } = judge(readYaml(plain), functions);
+  const { settings, problems } = judge(readYaml(plain), functions, directory);
   if (settings) return settings;
   throw new ConfigError(file, problems);
 }
@@ -60,6 +63,7 @@ export async function parseConfig(text: string, file: string, functions: readonl
 function judge(
   source: Source,
   functions: readonly string[],
+  directory: string,
 ): { settings: Settings | undefined; problems: readonly Problem[] } {
   const problems: Problem[] = [...source.problems];
   const seen = new Set<string>();
@@ -74,7 +78,8 @@ function judge(
     const raw = checkShapes(source.value ?? {}, report);
     if (raw) {
       checkSense(raw, functions, report);
-      if (problems.length === 0) return { settings: resolveSettings(raw), problems };
+      const secrets = problems.length === 0 ? readSecrets(raw, directory, report) : undefined;
+      if (secrets && problems.length === 0) return { settings: resolveSettings(raw, secrets), problems };
     }
   }
   problems.sort((a, b) => a.line - b.line || a.column - b.column);

@@ -32,10 +32,14 @@ export function isLinkLocal(bytes: Uint8Array): boolean {
 /** The keys of the group, overlaid with the own ones. */
 export function withGroup<T extends RawPeer | RawRange>(own: T, groups: RawConfig['groups']): T {
   const group = own.group !== undefined && groups && Object.hasOwn(groups, own.group) ? groups[own.group] : undefined;
-  return group ? { ...group, ...own } : own;
+  if (!group) return own;
+  // A password of the peer's own, in whichever form, replaces that of the group.
+  const hasOwn = own.password !== undefined || own.passwordFile !== undefined;
+  return { ...group, ...(hasOwn && { password: undefined, passwordFile: undefined }), ...own };
 }
 
-export function resolveSettings(raw: RawConfig): Settings {
+/** `secrets`: what stands in the files that are named, by name. */
+export function resolveSettings(raw: RawConfig, secrets: ReadonlyMap<string, string> = new Map()): Settings {
   const asn = raw.asn!;
   const control = raw.control ?? {};
   const fib = raw.fib ?? {};
@@ -50,7 +54,7 @@ export function resolveSettings(raw: RawConfig): Settings {
     ...(raw.decision?.alwaysCompareMed && { decision: { alwaysCompareMed: true } }),
     peers: (raw.peers ?? []).map((peer) => {
       const merged = withGroup(peer, raw.groups);
-      const options = resolveOptions(merged, peer.group);
+      const options = resolveOptions(merged, peer.group, secrets);
       // An unnumbered link has no IPv4 addresses that could be next hops.
       const extendedNextHop = merged.extendedNextHop ?? merged.address === undefined;
       return { address: peerAddress(merged), ...options, extendedNextHop };
@@ -59,7 +63,7 @@ export function resolveSettings(raw: RawConfig): Settings {
       return {
         prefix: normalPrefix(range.prefix!),
         maxPeers: range.maxPeers ?? DEFAULTS.maxPeers,
-        peer: resolveOptions(withGroup(range, raw.groups), range.group),
+        peer: resolveOptions(withGroup(range, raw.groups), range.group, secrets),
       };
     }),
     multipath: {
@@ -88,7 +92,13 @@ export function resolveSettings(raw: RawConfig): Settings {
       nexthopObjects: fib.nexthopObjects ?? DEFAULTS.fib.nexthopObjects,
     },
     encapsulation: resolveEncapsulation(raw.encapsulation),
-    control: { socket: control.socket ?? DEFAULTS.socket, http: control.http },
+    control: {
+      socket: control.socket ?? DEFAULTS.socket,
+      mode: control.mode === undefined ? undefined : Number.parseInt(control.mode, 8),
+      group: control.group,
+      http: control.http,
+      token: control.tokenFile === undefined ? undefined : secrets.get(control.tokenFile),
+    },
     log: { level: raw.log?.level ?? DEFAULTS.logLevel },
   };
 }
@@ -122,7 +132,11 @@ function resolveNetwork(raw: RawNetwork): NetworkSettings {
   return { prefix: normalPrefix(raw.prefix), ...(raw.blackhole ? { blackhole: true } : {}) };
 }
 
-function resolveOptions(raw: RawPeerOptions, group: string | undefined): PeerOptions {
+function resolveOptions(
+  raw: RawPeerOptions,
+  group: string | undefined,
+  secrets: ReadonlyMap<string, string>,
+): PeerOptions {
   const holdTimeSeconds = raw.holdTime ?? DEFAULTS.holdTime;
   return {
     asn: raw.asn!,
@@ -134,7 +148,7 @@ function resolveOptions(raw: RawPeerOptions, group: string | undefined): PeerOpt
     passive: raw.passive ?? false,
     multihop: raw.multihop === true ? DEFAULTS.multihopTtl : raw.multihop === false ? undefined : raw.multihop,
     ttlSecurityHops: raw.ttlSecurity === true ? 1 : raw.ttlSecurity === false ? undefined : raw.ttlSecurity,
-    password: raw.password,
+    password: raw.passwordFile === undefined ? raw.password : secrets.get(raw.passwordFile),
     holdTimeSeconds,
     keepaliveTimeSeconds: raw.keepaliveTime ?? defaultKeepalive(holdTimeSeconds),
     connectRetryTimeSeconds: raw.connectRetryTime ?? DEFAULTS.connectRetryTime,

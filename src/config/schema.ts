@@ -7,6 +7,7 @@ import { FAMILIES } from 'bgp-parse';
 import { POLICY_ROOT_KEYS } from './policy-schema.js';
 import {
   address,
+  anything,
   asn,
   boolean,
   dottedQuad,
@@ -107,9 +108,27 @@ export const PEER_OPTION_KEYS = {
     'GTSM (RFC 5082): send with TTL 255 and accept only what comes from at most this many hops away; `true` means 1. Not together with `multihop`.',
     { unit: 'hops' },
   ),
-  password: key(text(80), 'session', 'none', 'TCP MD5 signature key (RFC 2385), the same at both ends.', {
-    secret: true,
-  }),
+  password: key(
+    text(80),
+    'session',
+    'none',
+    'TCP MD5 signature key (RFC 2385), the same at both ends; at most 80 octets.',
+    {
+      secret: true,
+    },
+  ),
+  passwordFile: key(
+    text(4096),
+    'session',
+    'none',
+    'File whose only line is the password, instead of `password`; read at the start and at every reload. A path without `/` in front is relative to the directory of this file.',
+  ),
+  tcpAo: key(
+    anything,
+    'session',
+    'none',
+    'Refused: TCP-AO (RFC 5925) needs Linux 6.7 or later with CONFIG_TCP_AO, and is not in this version. Use `password`.',
+  ),
   holdTime: key(
     either(oneOf(0), integer(3, 65535)),
     'session',
@@ -554,7 +573,30 @@ export const ROOT_KEYS = {
   control: key(
     map({
       socket: key(text(107), 'restart', '/run/tortie/control.sock', 'Path of the Unix socket `bgpctl` talks to.'),
-      http: key(hostPort, 'restart', 'off', 'Read-only HTTP listener.'),
+      mode: key(
+        oneOf('0600', '0660'),
+        'restart',
+        '"0660"',
+        'Permissions of the socket, in quotes: whoever may write to it may give commands.',
+      ),
+      group: key(
+        either(integer(0, 4294967294), text(32)),
+        'restart',
+        "the daemon's group",
+        'Group of the socket: a name of /etc/group, or a number.',
+      ),
+      http: key(
+        hostPort,
+        'restart',
+        'off',
+        'HTTP listener: everybody who reaches it may read; commands need `tokenFile`.',
+      ),
+      tokenFile: key(
+        text(4096),
+        'live',
+        'none, read-only',
+        'File whose only line (16 to 255 characters) is the token that commands over `http` must show (`Authorization: Bearer TOKEN`); read at the start and at every reload.',
+      ),
     }),
     'restart',
     'see below',

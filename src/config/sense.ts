@@ -22,6 +22,9 @@ export function checkSense(raw: RawConfig, functions: readonly string[], report:
   checkPolicies(raw, functions, report);
   checkMasquerade(raw, report);
   checkPrefSrc(raw, report);
+  checkGroups(raw, report);
+  if (raw.control?.tokenFile !== undefined && raw.control.http === undefined)
+    report(['control', 'tokenFile'], 'needs control.http: over the socket no token is asked for');
   if (raw.fib?.vrf !== undefined && raw.fib.table !== undefined)
     report(['fib', 'vrf'], 'cannot be used with table: the table is that of the VRF device');
   checkEncapsulation(raw, report);
@@ -177,6 +180,7 @@ function checkOptions(options: RawPeerOptions, at: Path, origin: Origin, raw: Ra
   if (options.asn === undefined) {
     report([...at, 'asn'], "is missing: give the peer's AS number, internal or external (here or in the group)");
   }
+  checkPassword(options, origin, report);
   checkTimes(options, origin, report);
   checkLimits(options, origin, report);
   checkType(options, origin, raw.asn, report);
@@ -217,6 +221,28 @@ function checkLimits(options: RawPeerOptions, origin: Origin, report: Report): v
   if (limit?.restartAfter !== undefined && limit.action !== 'reset') {
     report([...origin('prefixLimit'), 'restartAfter'], 'is only for action: reset');
   }
+}
+
+/** RFC 2385 has no limit; the kernel's is 80 octets, which are fewer characters when they are not ASCII. */
+const MOST_PASSWORD_OCTETS = 80;
+
+function checkPassword(options: RawPeerOptions, origin: Origin, report: Report): void {
+  if (options.tcpAo !== undefined) {
+    report(
+      origin('tcpAo'),
+      'is not possible: TCP-AO (RFC 5925) needs Linux 6.7 or later with CONFIG_TCP_AO, and is not in this version; use password (TCP MD5)',
+    );
+  }
+  if (options.password !== undefined && new TextEncoder().encode(options.password).length > MOST_PASSWORD_OCTETS)
+    report(origin('password'), `must be at most ${MOST_PASSWORD_OCTETS} octets long`);
+  if (options.password !== undefined && options.passwordFile !== undefined)
+    report(origin('passwordFile'), 'cannot be used with password; give one of them');
+}
+
+/** What a group says for nobody is judged, too: it is for those who come later. */
+function checkGroups(raw: RawConfig, report: Report): void {
+  for (const [name, group] of Object.entries(raw.groups ?? {}))
+    checkPassword(group, (key) => ['groups', name, key], report);
 }
 
 function isSet(value: boolean | number | undefined): boolean {

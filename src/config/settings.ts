@@ -192,6 +192,12 @@ export interface EncapsulationSettings {
 export interface ControlSettings {
   /** Path of the Unix socket. */
   readonly socket: string;
-  /** `host:port` of the read-only HTTP listener; undefined = off. */
+  /** Permissions of the socket; undefined = 0660. */
+  readonly mode?: number | undefined;
+  /** Group of the socket; undefined = that of the process. */
+  readonly group?: string | number | undefined;
+  /** `host:port` of the HTTP listener; undefined = off. */
   readonly http: string | undefined;
+  /** What commands over HTTP must show; undefined = there are none. */
+  readonly token?: string | undefined;
 }

@@ -6,6 +6,7 @@ export type ControlErrorCode =
   | 'unknown-peer'
   | 'method-not-allowed'
   | 'read-only'
+  | 'unauthorized'
   | 'refused'
   | 'bad-configuration'
   | 'too-large'
@@ -19,6 +20,7 @@ const STATUS: { readonly [Code in ControlErrorCode]: number } = {
   'unknown-peer': 404,
   'method-not-allowed': 405,
   'read-only': 403,
+  unauthorized: 401,
   refused: 409,
   'bad-configuration': 422,
   'too-large': 413,

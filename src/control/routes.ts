@@ -1,6 +1,6 @@
 /**
- * The control API over HTTP: which request does what. Reads go to `Queries`; commands only over the Unix socket, whose
- * permissions say who may give them.
+ * The control API over HTTP: which request does what. Reads go to `Queries`; commands come over the Unix socket, whose
+ * permissions say who may give them, or over TCP with the token.
  *
  *     GET  /v1/summary   /v1/peers   /v1/peers/ADDRESS   /v1/routes?…   /v1/fib   /v1/fib/diff
  *     POST /v1/peers/ADDRESS/{enable,disable,reset,refresh}   /v1/reload
@@ -23,11 +23,13 @@ import {
   ROUTE_PARAMETERS,
 } from './parameters.js';
 import type { Queries } from './queries.js';
+import type { TokenGate } from './token-gate.js';
 
 export interface RouteContext {
   readonly queries: Queries;
   readonly clock: Clock;
-  readonly readOnly: boolean;
+  /** What commands have to pass; undefined = the permissions of the socket are enough. */
+  readonly gate: TokenGate | undefined;
   /** Loads the configuration again; resolves with what changed, one line each, rejects with a `ControlError`. */
   reload(): Promise<readonly string[]>;
 }
@@ -147,7 +149,7 @@ function readOnlyMethod(request: IncomingMessage): void {
 
 function commandMethod(request: IncomingMessage, context: RouteContext): void {
   if (request.method !== 'POST') throw new ControlError('method-not-allowed', 'only POST is possible here');
-  if (context.readOnly) throw new ControlError('read-only', 'commands are taken only over the Unix socket');
+  context.gate?.pass(request.headers.authorization, request.socket.remoteAddress);
 }
 
 function readFormat(parameters: ReadonlyMap<string, string>): 'json' | 'ndjson' {

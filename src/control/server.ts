@@ -1,10 +1,11 @@
 /**
- * The control server: HTTP on a Unix socket (for `bgpctl`, mode 0660) and, when configured, read-only HTTP on TCP.
+ * The control server: HTTP on a Unix socket (for `bgpctl`; see unix-socket.ts) and, when configured, HTTP on TCP, where
+ * commands are taken only with the token.
  *
  * Invariants: a request never throws out of the server, every refusal is `{error: {code, message}}`; a socket left by a
  * dead daemon is replaced, the socket of a living one never.
  */
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { lstat, unlink } from 'node:fs/promises';
 import {
   createServer,
   request as httpRequest,
@@ -12,7 +13,6 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
@@ -20,12 +20,18 @@ import { ControlError } from './control-error.js';
 import type { Queries } from './queries.js';
 import { handleRequest, readTarget } from './routes.js';
 import type { Monitors } from './stream.js';
+import { TokenGate } from './token-gate.js';
+import { guardSocket, prepareDirectory, type SocketGuard } from './unix-socket.js';
 
 export interface ControlOptions {
   /** Path of the Unix socket. */
   readonly socket: string;
-  /** Read-only TCP listener; undefined = none. Port 0 = any free one, see `ControlServer.httpPort`. */
+  /** Who may use the socket; undefined = 0660, the group of the process. */
+  readonly guard?: SocketGuard | undefined;
+  /** TCP listener; undefined = none. Port 0 = any free one, see `ControlServer.httpPort`. */
   readonly http?: { readonly host: string; readonly port: number } | undefined;
+  /** What commands over TCP must show, as of now; undefined = there are none over TCP. */
+  readonly token?: (() => string | undefined) | undefined;
   /** undefined = not ready yet: requests are answered with the code `starting`. */
   queries(): Queries | undefined;
   /** Loads the configuration again; resolves with what changed, one line each, rejects with a `ControlError`. */
@@ -41,7 +47,6 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
-const SOCKET_MODE = 0o660;
 const MOST_CONNECTIONS = 256;
 /** How long a daemon that holds the socket may take to show that it lives. */
 const PROBE_MS = 2000;
@@ -54,7 +59,7 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
     (monitors ??= import('./stream.js').then(({ createMonitors }) => createMonitors(options.clock, options.log)));
 
   const unix = newServer(options, loadMonitors, false);
-  await listenUnix(unix, options.socket);
+  await listenUnix(unix, options);
   const servers = [unix];
   let httpPort: number | undefined;
   const close = async (): Promise<void> => {
@@ -77,13 +82,14 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
   return { httpPort, close };
 }
 
-function newServer(options: ControlOptions, loadMonitors: () => Promise<Monitors>, readOnly: boolean): Server {
+function newServer(options: ControlOptions, loadMonitors: () => Promise<Monitors>, overTcp: boolean): Server {
   const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 });
   server.maxConnections = MOST_CONNECTIONS;
+  const gate = overTcp ? new TokenGate(options.token ?? (() => undefined), options.clock, options.log) : undefined;
   const context = () => {
     const queries = options.queries();
     if (!queries) throw new ControlError('starting', 'the daemon is still starting; try again');
-    return { queries, clock: options.clock, readOnly, reload: options.reload };
+    return { queries, clock: options.clock, gate, reload: options.reload };
   };
   server.on('request', (request, response) => {
     answer(request, response, options.log, async () => handleRequest(request, response, context()));
@@ -116,6 +122,7 @@ function answer(request: IncomingMessage, response: ServerResponse, log: Log, ha
     }
     response.statusCode = refusal.status;
     response.setHeader('content-type', 'application/json');
+    if (refusal.code === 'unauthorized') response.setHeader('www-authenticate', 'Bearer');
     if (refusal.code === 'method-not-allowed') response.setHeader('allow', request.method === 'GET' ? 'POST' : 'GET');
     // What is left of a body that was not read would be taken for the next request.
     if (!request.complete) response.setHeader('connection', 'close');
@@ -148,11 +155,11 @@ function checkUpgrade(request: IncomingMessage): void {
   }
 }
 
-async function listenUnix(server: Server, path: string): Promise<void> {
+async function listenUnix(server: Server, { socket: path, guard, log }: ControlOptions): Promise<void> {
   const failed = (error: unknown): Error =>
     new Error(`control.socket: cannot listen on ${path}: ${explain(error)}`, { cause: error });
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await prepareDirectory(path, log);
     await listen(server, { path });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw failed(error);
@@ -163,7 +170,12 @@ async function listenUnix(server: Server, path: string): Promise<void> {
       throw failed(again);
     }
   }
-  await chmod(path, SOCKET_MODE);
+  try {
+    await guardSocket(path, guard);
+  } catch (error) {
+    await closeServer(server);
+    throw error;
+  }
 }
 
 async function removeStale(path: string): Promise<void> {

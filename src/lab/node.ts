@@ -55,6 +55,8 @@ export class LabNode {
   readonly configFile: string;
   readonly socket: string;
   readonly logFile: string;
+  /** Put in front of the daemon's command line, inside the namespace: `setpriv`, say. */
+  wrapper: readonly string[] = [];
   readonly #network: Network;
   readonly #signal: AbortSignal | undefined;
   #child: ChildProcess | undefined;
@@ -96,7 +98,8 @@ export class LabNode {
     // A killed daemon leaves its socket behind; only another one says that the new daemon listens.
     const before = await identity(this.socket);
     const log = openSync(this.logFile, 'a');
-    const argv = ['netns', 'exec', this.host.namespace, execPath, DAEMON, '--config', this.configFile];
+    const program = [...this.wrapper, execPath, DAEMON, '--config', this.configFile];
+    const argv = ['netns', 'exec', this.host.namespace, ...program];
     const child = spawn('ip', argv, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     child.unref();

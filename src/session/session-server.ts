@@ -134,7 +134,10 @@ export class SessionServer {
     this.#sessions.delete(session.key);
     this.#pendingDynamic.delete(session);
     if (session.password !== undefined && !this.#keyless.delete(session.key)) {
-      this.#setPassword(session.address, undefined, undefined);
+      // A range of one address has its key in the same place of the kernel: without it the door would stand open.
+      const { address } = session;
+      const range = this.#rangePassword(address, address.length * 8);
+      this.#setPassword(address, undefined, range?.password);
     }
   }
 
@@ -142,14 +145,23 @@ export class SessionServer {
     return this.#sessions.get(key);
   }
 
-  /** TCP MD5 for everyone from a prefix (listen ranges); undefined removes it. */
+  /** TCP MD5 for everyone from a prefix (listen ranges); undefined removes it. The key is replaced in one step. */
   setRangePassword(address: AddressBytes, prefixLength: number, password: string | undefined): void {
-    const index = this.#passwords.findIndex(
-      (range) => range.prefixLength === prefixLength && Buffer.compare(range.address, address) === 0,
-    );
-    if (index >= 0) this.#passwords.splice(index, 1);
+    const known = this.#rangePassword(address, prefixLength);
+    if (known?.password === password) return;
+    if (known) this.#passwords.splice(this.#passwords.indexOf(known), 1);
     if (password !== undefined) this.#passwords.push({ address, prefixLength, password });
     this.#setPassword(address, prefixLength, password);
+    if (prefixLength < address.length * 8) return;
+    for (const session of this.#sessions.values()) {
+      if (session.password !== undefined && Buffer.compare(session.address, address) === 0) this.#guard(session);
+    }
+  }
+
+  #rangePassword(address: AddressBytes, prefixLength: number) {
+    return this.#passwords.find(
+      (range) => range.prefixLength === prefixLength && Buffer.compare(range.address, address) === 0,
+    );
   }
 
   /** GTSM for everyone from a prefix: its first packets are answered with TTL 255 already (RFC 5082). */

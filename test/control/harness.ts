@@ -44,9 +44,15 @@ export interface Answer {
 
 export type Where = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
-export function ask(where: Where, path: string, method = 'GET', body?: string): Promise<Answer> {
+export function ask(
+  where: Where,
+  path: string,
+  method = 'GET',
+  body?: string,
+  headers: NodeJS.Dict<string> = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ ...where, path, method, agent: false }, (response) => {
+    const request = httpRequest({ ...where, path, method, headers, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));

@@ -1,0 +1,54 @@
+/**
+ * Who may give commands over TCP: whoever shows the token of `control.tokenFile` (RFC 6750 §2.1, `Authorization: Bearer`).
+ * Without a token there are no commands over TCP at all.
+ *
+ * The token is compared in a time that does not depend on it, and is never in a log line or an answer.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../support/clock.js';
+import type { Log } from '../support/log.js';
+import { ControlError } from './control-error.js';
+
+/** At most one line in the log per this time about wrong tokens. */
+const REFUSAL_LOG_INTERVAL_MS = 10_000;
+
+export class TokenGate {
+  readonly #token: () => string | undefined;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #lastLogMs = -Infinity;
+  #refusedSinceLog = 0;
+
+  constructor(token: () => string | undefined, clock: Clock, log: Log) {
+    this.#token = token;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Throws the refusal: `read-only` where no token is configured, `unauthorized` where it is missing or wrong. */
+  pass(authorization: string | undefined, from: string | undefined): void {
+    const token = this.#token();
+    if (token === undefined) {
+      throw new ControlError(
+        'read-only',
+        'commands are taken only over the Unix socket; over HTTP they need control.tokenFile',
+      );
+    }
+    const given = /^bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+    if (given !== undefined && equalSecrets(given, token)) return;
+    this.#refusedSinceLog++;
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#lastLogMs >= REFUSAL_LOG_INTERVAL_MS) {
+      this.#log.warn({ from, refused: this.#refusedSinceLog }, 'control: command refused: no token, or a wrong one');
+      this.#lastLogMs = nowMs;
+      this.#refusedSinceLog = 0;
+    }
+    throw new ControlError('unauthorized', 'commands over HTTP need the token: Authorization: Bearer TOKEN');
+  }
+}
+
+/** Digests have one length, so neither the content nor the length shows in the time. */
+function equalSecrets(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}
