@@ -1,0 +1,418 @@
+/**
+ * The peers of the soak, in a process of their own so that their keepalives and their measuring wait for nobody. Each
+ * has an address of its own, knows what it has announced (the model) and what it has heard. Some only listen and take
+ * the time, most churn and lose their session again and again, some stop reading for a while.
+ */
+import * as net from 'node:net';
+import { Heard } from '../reflector/fixtures/heard.js';
+import { announce, endOfRib, u32, withdraw } from '../reflector/fixtures/say.js';
+import { Random } from '../bench/load/random.js';
+
+export const KEEPALIVE_MS = 1000;
+export const HOLD_SECONDS = 3;
+
+/** witness: is never disturbed. churner: announces, withdraws, resets. slow: a churner that stops reading at times. */
+export type Part = 'witness' | 'churner' | 'slow';
+
+export interface PeerPlan {
+  readonly address: string;
+  readonly asn: number;
+  readonly external: boolean;
+  readonly part: Part;
+}
+
+export interface PeersOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly ownAsn: number;
+  readonly plans: readonly PeerPlan[];
+  /** Number of different prefixes that the peers share. */
+  readonly universe: number;
+  /** How many of them each churner has on average. */
+  readonly each: number;
+  readonly seed: number;
+}
+
+/** What one peer announces: prefix → path. */
+export interface ModelRoute {
+  readonly prefix: string;
+  readonly nextHop: string;
+  readonly localPref: number | undefined;
+  readonly med: number | undefined;
+  readonly asPath: readonly number[];
+  readonly community: number;
+}
+
+export interface PeersStatus {
+  readonly established: number;
+  /** Sessions that nobody meant to end, with what was said. */
+  readonly unexpected: readonly string[];
+  readonly resets: number;
+  readonly pauses: number;
+  readonly changes: number;
+  readonly updatesHeard: number;
+  readonly keepalivesHeard: number;
+  /** Longest time between two messages of the speaker at a peer that was reading, ms, less what this process was late. */
+  readonly longestGapMs: number;
+  readonly gapsByPart: Readonly<Record<Part, number>>;
+  /** How many gaps were longer than the keepalive time by half. */
+  readonly lateKeepalives: number;
+  /** How late this process itself was, ms. */
+  readonly ownDelayMs: number;
+}
+
+export interface Tables {
+  readonly address: string;
+  readonly external: boolean;
+  readonly said: readonly ModelRoute[];
+  /** `prefix next-hop attributes` of what was heard. */
+  readonly heard: readonly string[];
+}
+
+export type PeersCommand =
+  | { readonly start: PeersOptions }
+  | { readonly run: 'churn' | 'calm' | 'status' | 'tables' }
+  /** Another set of peers with the same addresses that says the same, to another speaker. */
+  | { readonly mirror: { readonly port: number } };
+
+const TICK_MS = 100;
+const STALL_TICK_MS = 10;
+/** A gap of the speaker's messages longer than this is a late keepalive. */
+const LATE_MS = KEEPALIVE_MS * 1.5;
+
+function message(type: number, body: readonly number[]): Uint8Array {
+  const length = 19 + body.length;
+  return Uint8Array.of(...new Array<number>(16).fill(0xff), length >> 8, length & 255, type, ...body);
+}
+
+const KEEPALIVE = message(4, []);
+
+/** How long this process itself was held up so far: what it reads late was not sent late. */
+class Stalls {
+  #totalMs = 0;
+  #lastMs = performance.now();
+  worstMs = 0;
+
+  constructor() {
+    setInterval(() => {
+      const nowMs = performance.now();
+      this.#totalMs += this.#overdue(nowMs);
+      this.worstMs = Math.max(this.worstMs, this.#overdue(nowMs));
+      this.#lastMs = nowMs;
+    }, STALL_TICK_MS);
+  }
+
+  until(nowMs: number): number {
+    return this.#totalMs + this.#overdue(nowMs);
+  }
+
+  #overdue(nowMs: number): number {
+    return Math.max(0, nowMs - this.#lastMs - 2 * STALL_TICK_MS);
+  }
+}
+
+class SoakPeer {
+  readonly plan: PeerPlan;
+  readonly model: Map<string, ModelRoute>;
+  heard = new Heard();
+  established = false;
+  paused = false;
+  longestGapMs = 0;
+  late = 0;
+  updates = 0;
+  keepalives = 0;
+  #socket: net.Socket | undefined;
+  #lastHeardMs = 0;
+  #stalledMs = 0;
+  readonly #options: PeersOptions;
+  readonly #port: number;
+  readonly #lost: (text: string) => void;
+  readonly #stalls: Stalls;
+  #counted = 0;
+
+  constructor(
+    plan: PeerPlan,
+    options: PeersOptions,
+    port: number,
+    model: Map<string, ModelRoute>,
+    stalls: Stalls,
+    lost: (text: string) => void,
+  ) {
+    this.#stalls = stalls;
+    this.plan = plan;
+    this.#options = options;
+    this.#port = port;
+    this.model = model;
+    this.#lost = lost;
+  }
+
+  connect(): void {
+    const { plan } = this;
+    const heard = new Heard();
+    this.heard = heard;
+    this.#counted = 0;
+    const socket = net.connect({ host: this.#options.host, port: this.#port, localAddress: plan.address });
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (data) => this.#read(socket, data));
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#ended(socket));
+    // Multiprotocol IPv4 and IPv6, route refresh, 4-octet AS; identifier = address.
+    const capabilities = [1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1, 2, 0, 65, 4, ...u32(plan.asn)];
+    const quad = plan.address.split('.').map(Number);
+    const as2 = plan.asn > 0xffff ? 23456 : plan.asn;
+    const parameters = [2, capabilities.length, ...capabilities];
+    const open = [4, as2 >> 8, as2 & 255, 0, HOLD_SECONDS, ...quad, parameters.length, ...parameters];
+    socket.write(message(1, open));
+    socket.write(KEEPALIVE);
+  }
+
+  keepalive(): void {
+    if (this.#socket?.writable) this.#socket.write(KEEPALIVE);
+  }
+
+  say(routes: readonly ModelRoute[]): void {
+    if (!this.established) return;
+    for (const route of routes) {
+      const { prefix, nextHop, med, asPath, community } = route;
+      this.#socket!.write(
+        announce([prefix], {
+          nextHop,
+          asPath,
+          communities: [community],
+          ...(med === undefined ? {} : { med }),
+          localPref: route.localPref ?? 100,
+        }),
+      );
+    }
+  }
+
+  unsay(prefixes: readonly string[]): void {
+    if (this.established && prefixes.length > 0) this.#socket!.write(withdraw(prefixes));
+  }
+
+  /** Ends the session in one of the ways there are, and comes back. */
+  reset(way: number): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.established = false;
+    this.paused = false;
+    if (socket?.writable) {
+      // Cease, Administrative Reset; a message of a type that there is not; a malformed UPDATE; nothing but FIN.
+      if (way === 1) socket.end(message(3, [6, 4]));
+      else if (way === 2) socket.end(message(77, []));
+      else if (way === 3) socket.end(message(2, [0xff, 0xff, 0, 0]));
+      else if (way === 4) socket.end();
+      else socket.resetAndDestroy();
+      socket.resume();
+    }
+    setTimeout(() => this.connect(), 20);
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
+  close(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.destroy();
+  }
+
+  #ended(socket: net.Socket): void {
+    if (this.#socket !== socket) return;
+    const said = this.heard.notifications.at(-1);
+    if (this.established)
+      this.#lost(`${this.plan.address} (${this.plan.part}): ${said === undefined ? 'closed' : `NOTIFICATION ${said}`}`);
+    this.established = false;
+    this.paused = false;
+    // The speaker may wait a little after a session that was lost.
+    setTimeout(() => {
+      if (this.#socket === socket) this.connect();
+    }, 250);
+  }
+
+  #read(socket: net.Socket, data: Uint8Array): void {
+    if (this.#socket !== socket) return;
+    const nowMs = performance.now();
+    const stalledMs = this.#stalls.until(nowMs);
+    if (this.paused) this.paused = false;
+    else if (this.established) this.#gap(nowMs - this.#lastHeardMs - (stalledMs - this.#stalledMs));
+    this.#lastHeardMs = nowMs;
+    this.#stalledMs = stalledMs;
+    this.heard.push(data);
+    for (const event of this.heard.events.splice(0)) {
+      if (event === 'keepalive') {
+        this.keepalives++;
+        if (!this.established) this.#up();
+      }
+    }
+    this.updates += this.heard.updates - this.#counted;
+    this.#counted = this.heard.updates;
+  }
+
+  #gap(ms: number): void {
+    this.longestGapMs = Math.max(this.longestGapMs, ms);
+    if (ms > LATE_MS) this.late++;
+  }
+
+  #up(): void {
+    this.established = true;
+    this.say([...this.model.values()]);
+    this.#socket!.write(endOfRib(1));
+  }
+}
+
+class Peers {
+  readonly #options: PeersOptions;
+  readonly #random: Random;
+  readonly #unexpected: string[] = [];
+  readonly #stalls = new Stalls();
+  #peers: SoakPeer[];
+  #resets = 0;
+  #pauses = 0;
+  #changes = 0;
+  #churning = false;
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+    this.#random = new Random(options.seed);
+    this.#peers = options.plans.map((plan) => this.#create(plan, options.port, new Map()));
+    for (const peer of this.#peers) {
+      if (peer.plan.part === 'witness') continue;
+      for (let n = 0; n < options.each; n++) {
+        const route = this.#route(peer.plan);
+        peer.model.set(route.prefix, route);
+      }
+    }
+    for (const peer of this.#peers) peer.connect();
+    setInterval(() => {
+      for (const peer of this.#peers) peer.keepalive();
+    }, KEEPALIVE_MS);
+    setInterval(() => {
+      if (this.#churning) this.#tick();
+    }, TICK_MS);
+  }
+
+  set churning(on: boolean) {
+    this.#churning = on;
+    if (!on) for (const peer of this.#peers) peer.resume();
+  }
+
+  /** All say what they said, to another speaker, with new connections. */
+  mirror(port: number): void {
+    const before = this.#peers;
+    for (const peer of before) peer.close();
+    this.#peers = before.map(({ plan, model }) => this.#create(plan, port, model));
+    for (const peer of this.#peers) peer.connect();
+  }
+
+  status(): PeersStatus {
+    const peers = this.#peers;
+    const sum = (of: (peer: SoakPeer) => number): number => peers.reduce((total, peer) => total + of(peer), 0);
+    const worst = (part: Part): number =>
+      Math.round(Math.max(0, ...peers.filter(({ plan }) => plan.part === part).map((peer) => peer.longestGapMs)));
+    const gapsByPart = { witness: worst('witness'), churner: worst('churner'), slow: worst('slow') };
+    return {
+      established: sum((peer) => Number(peer.established)),
+      unexpected: this.#unexpected.slice(0, 20),
+      resets: this.#resets,
+      pauses: this.#pauses,
+      changes: this.#changes,
+      updatesHeard: sum((peer) => peer.updates),
+      keepalivesHeard: sum((peer) => peer.keepalives),
+      longestGapMs: Math.max(...Object.values(gapsByPart)),
+      gapsByPart,
+      lateKeepalives: sum((peer) => peer.late),
+      ownDelayMs: Math.round(this.#stalls.worstMs),
+    };
+  }
+
+  tables(): Tables[] {
+    return this.#peers.map(({ plan, model, heard }) => ({
+      address: plan.address,
+      external: plan.external,
+      said: [...model.values()],
+      heard: [...heard.routes].map(
+        ([prefix, { nextHop, attributes }]) =>
+          `${prefix} via ${nextHop} ${attributes.map(({ code, value }) => `${code}=${value}`).join(' ')}`,
+      ),
+    }));
+  }
+
+  #create(plan: PeerPlan, port: number, model: Map<string, ModelRoute>): SoakPeer {
+    return new SoakPeer(plan, this.#options, port, model, this.#stalls, (text) => this.#unexpected.push(text));
+  }
+
+  #route(plan: PeerPlan): ModelRoute {
+    const random = this.#random;
+    const number = random.below(this.#options.universe);
+    const prefix = `10.${32 + (number >> 8)}.${number & 255}.0/24`;
+    // Few values each, so that all steps of the decision are reached.
+    const tail = Array.from({ length: random.below(3) }, () => 64600 + random.below(2));
+    return {
+      prefix,
+      nextHop: `10.99.${random.below(2) * 64}.${1 + random.below(4)}`,
+      localPref: plan.external ? undefined : 100 + random.below(3),
+      med: random.below(2) === 0 ? undefined : random.below(2),
+      asPath: plan.external ? [plan.asn, ...tail] : tail,
+      community: this.#options.ownAsn * 65536 + random.below(4),
+    };
+  }
+
+  #tick(): void {
+    const random = this.#random;
+    const busy = this.#peers.filter(({ plan }) => plan.part !== 'witness');
+    for (let n = 0; n < 4; n++) {
+      const peer = busy[random.below(busy.length)]!;
+      const count = 1 + random.below(12);
+      this.#changes += count;
+      const gone: string[] = [];
+      const said: ModelRoute[] = [];
+      for (let k = 0; k < count; k++) {
+        if (random.below(2) === 0 && peer.model.size > this.#options.each / 2) {
+          const keys = [...peer.model.keys()];
+          const prefix = keys[random.below(keys.length)]!;
+          if (said.some((route) => route.prefix === prefix)) continue;
+          peer.model.delete(prefix);
+          gone.push(prefix);
+        } else {
+          const route = this.#route(peer.plan);
+          if (gone.includes(route.prefix)) continue;
+          peer.model.set(route.prefix, route);
+          said.push(route);
+        }
+      }
+      peer.unsay(gone);
+      peer.say(said);
+    }
+    if (random.below(12) === 0) {
+      this.#resets++;
+      busy[random.below(busy.length)]!.reset(random.below(6));
+    }
+    if (random.below(15) === 0) {
+      const slow = busy.filter(({ plan, established, paused }) => plan.part === 'slow' && established && !paused);
+      const peer = slow[random.below(slow.length)];
+      if (peer !== undefined) {
+        this.#pauses++;
+        peer.pause();
+        setTimeout(() => peer.resume(), 500 + random.below(8000));
+      }
+    }
+  }
+}
+
+let peers: Peers | undefined;
+process.on('message', (command: PeersCommand) => {
+  if ('start' in command) peers = new Peers(command.start);
+  else if ('mirror' in command) peers!.mirror(command.mirror.port);
+  else if (command.run === 'status') process.send!(peers!.status());
+  else if (command.run === 'tables') process.send!(peers!.tables());
+  else peers!.churning = command.run === 'churn';
+});
+process.on('disconnect', () => process.exit(0));
