@@ -9,6 +9,7 @@
  *   NEXT_HOP      ours                           ours if originated here, or learned externally and nextHopSelf
  *   MED           only of our own routes         untouched
  *   LOCAL_PREF    never                          kept, or 100
+ *   extended communities   the transitive ones   untouched
  *   ORIGINATOR_ID, CLUSTER_LIST   never          reflected: set / our cluster id in front
  *
  * Export policy has had its say before: its octets stand in for those of the set, and what it says of MED and next hop
@@ -26,6 +27,8 @@ import type { GroupParameters } from './group-parameters.js';
 
 const TRANSITIVE = AttributeFlag.transitive;
 const OPTIONAL = AttributeFlag.optional;
+/** In the type of an extended community. */
+const NON_TRANSITIVE = 0x40;
 
 export class OutgoingAttributes {
   /** Octets of the attributes, without MP_REACH_NLRI and, when `useMp`, without NEXT_HOP. */
@@ -163,6 +166,11 @@ export class OutgoingAttributes {
           to = putAs2(out, to, input, value);
           for (let i = 4; i < 8; i++) out[to++] = input[value + i]!;
           continue;
+        case AttributeCode.extendedCommunities:
+          // What policy has left there is meant.
+          if (!external || kind === SourceKind.local || edited !== undefined) break;
+          to = putTransitive(out, to, flags, input, value, next);
+          continue;
         case AttributeCode.originatorId:
           if (external) continue;
           hasOriginator = true;
@@ -289,6 +297,26 @@ function putAs2(out: Uint8Array, to: number, input: Uint8Array, at: number): num
   out[to] = input[at + 2]!;
   out[to + 1] = input[at + 3]!;
   return to + 2;
+}
+
+/** RFC 4360 §6: extended communities that are non-transitive across ASes stay here. */
+function putTransitive(
+  out: Uint8Array,
+  to: number,
+  flags: number,
+  input: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  let count = 0;
+  for (let at = start; at < end; at += 8) if ((input[at]! & NON_TRANSITIVE) === 0) count++;
+  if (count === 0) return to;
+  to = putHeader(out, to, flags & ~AttributeFlag.extendedLength, AttributeCode.extendedCommunities, count * 8);
+  for (let at = start; at < end; at += 8) {
+    if ((input[at]! & NON_TRANSITIVE) !== 0) continue;
+    for (let i = 0; i < 8; i++) out[to++] = input[at + i]!;
+  }
+  return to;
 }
 
 function putHeader(out: Uint8Array, to: number, flags: number, code: number, length: number): number {

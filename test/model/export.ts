@@ -75,6 +75,8 @@ export function exported(path: Path, peer: Peer, speaker: { asn: number; cluster
     out.asPath = prepended(speaker.asn, path.attributes.asPath);
     delete out.localPref;
     if (source) delete out.med;
+    // RFC 4360 §6: link bandwidth is non-transitive, it says something within the AS.
+    if (source) delete out.linkBandwidth;
     delete out.originatorId;
     delete out.clusterList;
   } else {
