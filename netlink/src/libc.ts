@@ -48,7 +48,7 @@ const names: ReadonlyMap<number, string> = new Map(
 );
 
 const texts: Readonly<Record<string, string>> = {
-  EPERM: 'operation not permitted: needs CAP_NET_ADMIN',
+  EPERM: 'operation not permitted: needs CAP_NET_ADMIN, for raw sockets CAP_NET_RAW',
   EACCES: 'permission denied: needs CAP_NET_ADMIN or CAP_NET_RAW',
   ENETUNREACH: 'network is unreachable',
   EHOSTUNREACH: 'no route to host',

@@ -89,11 +89,11 @@ export class Bfd implements BfdPort {
 
   #receive(message: FromWorker): void {
     if (message.type === 'scheduled') {
-      const text =
-        message.as === 'normal'
-          ? 'BFD thread runs with the usual priority: with short intervals give it CAP_SYS_NICE'
-          : `BFD thread runs with priority: ${message.as}`;
-      this.#log.debug({ scheduling: message.as }, text);
+      const fields = { scheduling: message.as };
+      if (message.as === 'normal') {
+        const text = 'BFD thread runs without real-time priority: for detection times below a second give CAP_SYS_NICE';
+        this.#log.warn(fields, text);
+      } else this.#log.debug(fields, `BFD thread runs with priority: ${message.as}`);
       return;
     }
     const session = this.#sessions.get(message.id);

@@ -1,7 +1,8 @@
 /** Every example, as it stands in `examples/`, checked by `tortied --check` and started in a network it is for. */
 import t from 'tap';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BOTH_VERSIONS, addSecondSegment, addSite, untilRouted, type Site } from '../../src/lab/site.js';
@@ -104,4 +105,17 @@ t.test('the systemd unit runs the daemon with its own exit codes and files', asy
   t.equal(value('ExecReload'), '/bin/kill -HUP $MAINPID');
   t.equal(value('RestartPreventExitStatus'), '2');
   t.equal(value('RuntimeDirectory'), 'tortie');
+  // What test/lab/unprivileged.test.ts runs with.
+  for (const key of ['AmbientCapabilities', 'CapabilityBoundingSet'])
+    t.equal(value(key), 'CAP_NET_ADMIN CAP_NET_BIND_SERVICE');
+  if (spawnSync('systemd-analyze', ['--version']).error) {
+    t.comment('systemd-analyze is not here: the unit was not verified');
+    return;
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'tortie-unit-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'tortied.service');
+  writeFileSync(file, unit.replaceAll('/usr/local/bin/tortied', '/bin/true'));
+  const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
+  t.notMatch(verified.stderr, /tortied\.service/, 'systemd has nothing to say against it');
 });
