@@ -67,3 +67,47 @@ export function startStream(container: Container, address: string): { end(): Pro
     },
   };
 }
+
+export interface TrafficResult {
+  readonly sent: number;
+  /** By the count of the receiving kernel. */
+  readonly arrived: number;
+}
+
+/** Datagrams from one container to another, `perSecond`, until `end()`, which tells how many were sent and arrived. */
+export async function startTraffic(
+  from: Container,
+  to: Container,
+  address: string,
+  perSecond: number,
+): Promise<{ end(): Promise<TrafficResult> }> {
+  const before = await datagramsIn(to);
+  const argv = ['netns', 'exec', from.namespace, execPath, PROGRAM, 'send', address, String(perSecond)];
+  const child = spawn('ip', argv, { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
+  child.stdin.on('error', () => undefined);
+  const closed = new Promise<void>((resolve, reject) => child.on('error', reject).on('close', () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    closed.then(() => reject(new Error(`traffic from ${from.name} ended before it began`)), reject);
+  });
+  return {
+    async end() {
+      child.stdin.end();
+      await closed;
+      const sent = Number(text.split('\n')[1]);
+      return { sent, arrived: (await datagramsIn(to)) - before };
+    },
+  };
+}
+
+/** Datagrams for any port, open or not, that the container's kernel has taken (`Udp:` of /proc/net/snmp). */
+async function datagramsIn(container: Container): Promise<number> {
+  const { stdout } = await runCommand(['ip', 'netns', 'exec', container.namespace, 'cat', '/proc/net/snmp']);
+  const [names, values] = stdout.split('\n').filter((line) => line.startsWith('Udp: '));
+  const columns = names!.split(' ');
+  const numbers = values!.split(' ').map(Number);
+  const count = (name: string): number => numbers[columns.indexOf(name)] ?? 0;
+  return count('InDatagrams') + count('NoPorts') + count('RcvbufErrors');
+}

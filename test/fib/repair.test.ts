@@ -3,7 +3,7 @@
  * what is theirs stays theirs; refusals have names and are not hammered at. The real kernel, thread and all. How long a
  * repair took is told, not asserted: the order of things and the end are.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { formatPrefix } from 'bgp-parse';
 import t, { type Test } from 'tap';
@@ -89,7 +89,7 @@ async function withRoutes(t: Test, each: number, settings: FibOptions & { nextho
     })),
   );
   await until('all installed', () => node.fib.counts().installed === 5 * each);
-  t.strictSame(await node.different(), []);
+  await node.untilRight('asked for');
   return node;
 }
 
@@ -144,6 +144,32 @@ for (const nexthopObjects of ['auto', 'never'] as const) {
     },
   );
 }
+
+t.test('a new run on the routes and objects of a dead one: not one route is written', options, async (t) => {
+  const each = 100;
+  const texts = () => [ip('route show proto bgp'), ip('-6 route show proto bgp'), ip('nexthop show protocol 186')];
+  const before = await withRoutes(t, each);
+  await before.fib.stop(true);
+  const left = texts();
+  const monitor = spawn('ip', ['monitor', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => monitor.kill());
+  let heard = '';
+  monitor.stdout.setEncoding('utf8').on('data', (text: string) => (heard += text));
+  const hears = async (prefix: string) => {
+    ip(`route add ${prefix} via 192.168.245.9 proto static`);
+    await until('the monitor hears', () => heard.includes(prefix));
+    ip(`route del ${prefix}`);
+  };
+  await hears('10.1.1.0/24');
+  const node = await withRoutes(t, each);
+  node.fib.sweepStale();
+  await node.untilRight('swept');
+  await hears('10.1.2.0/24');
+  t.strictSame(texts(), left, 'the same routes on the same objects');
+  const lines = heard.split('\n').filter((line) => line !== '' && !/10\.1\.[12]\.0\/24/.test(line));
+  t.strictSame(lines, [], 'and nothing has happened in between');
+  t.equal(node.fib.counts().repaired, 0);
+});
 
 t.test('interface, address, bridge: right as soon as it can be', options, async (t) => {
   const each = 100;
