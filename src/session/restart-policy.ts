@@ -22,6 +22,13 @@ const HARMLESS_CODES: ReadonlySet<number> = new Set([
   NotificationCode.sendHoldTimerExpired,
 ]);
 
+/** Subcodes of OPEN errors after which fewer capabilities may help. Some routers refuse unknown ones as Unspecific. */
+const CAPABILITY_REFUSALS: ReadonlySet<number> = new Set([
+  0,
+  OpenSubcode.unsupportedCapability,
+  OpenSubcode.unsupportedOptionalParameter,
+]);
+
 export interface IdleHold {
   readonly waitMs: number;
   /** The wait is no punishment: a connection of the peer ends it. */
@@ -90,13 +97,12 @@ export class RestartPolicy {
 
   /** RFC 5492 §3. True = the next OPEN will differ; false when nothing is left to leave out, and all is offered again. */
   #fallBack(code: number, subcode: number): boolean {
-    const { unsupportedCapability, unsupportedOptionalParameter } = OpenSubcode;
     if (code !== NotificationCode.open) return false;
     if (subcode === OpenSubcode.badPeerAs && this.#dualAs) {
       this.#usesLocalAs = !this.#usesLocalAs;
       return true;
     }
-    if (subcode !== unsupportedCapability && subcode !== unsupportedOptionalParameter) return false;
+    if (!CAPABILITY_REFUSALS.has(subcode)) return false;
     const next = nextOffer(this.#offerLevel, this.#families);
     this.#offerLevel = next ?? OfferLevel.full;
     return next !== undefined;

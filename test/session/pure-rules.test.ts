@@ -329,6 +329,8 @@ t.test('after an ending: wait, and whether the peer may end the wait', (t) => {
     [true, OfferLevel.none],
     [false, OfferLevel.full],
   ]);
+  t.match(policy().idleHold(end(2, 0, false), true, 0), { fellBack: true }, 'Unspecific may mean a capability');
+  t.match(policy().idleHold(end(2, 0, true), true, 0), { fellBack: false }, 'but not where we say it');
   t.equal(policy().connectRetryMs('Connect'), 10_000, 'time for the kernel to repeat its SYN');
   t.equal(policy().connectRetryMs('Active'), 1000);
   t.end();
