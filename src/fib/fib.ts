@@ -118,7 +118,8 @@ export class Fib implements FibPort {
           port1.close();
           this.#port = undefined;
           exited();
-          const error = new Error(`the FIB thread ended: ${failure?.message ?? 'without an error'}; restart tortied`);
+          const text = `the FIB thread ended: ${failure?.message ?? 'without an error'}; restart tortied`;
+          const error = new Error(text, { cause: failure });
           for (const request of this.#rowRequests.values()) request.reject(error);
           this.#rowRequests.clear();
           for (const request of this.#diffRequests.values()) request.reject(error);

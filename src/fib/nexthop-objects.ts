@@ -128,6 +128,7 @@ export class NexthopObjects {
   /** Leads the routes on an object elsewhere, all at once; or tells the kernel's refusal, and the object is gone. */
   replace(code: number, lead: Lead): number {
     const object = this.#objects[code - OBJECT_CODE]!;
+    if (this.#isDead(object)) return ERRNO.ENOENT;
     object.lead = lead;
     const errno = this.#write(object);
     if (errno) this.remove(code);
@@ -137,6 +138,7 @@ export class NexthopObjects {
   /** Removes an object, and with it the routes that point at it. False while routes of others do. */
   remove(code: number): boolean {
     const object = this.#objects[code - OBJECT_CODE]!;
+    if (this.#isDead(object)) return true;
     if (object.foreign) return false;
     const errno = this.#kernel.changeNexthop(KernelOperation.remove, plain(object.id));
     if (errno && errno !== ERRNO.ENOENT) return false;
@@ -150,7 +152,7 @@ export class NexthopObjects {
     const object = this.#objects[code - OBJECT_CODE];
     if (!object || object.target === 0) return;
     object.target = 0;
-    this.#offer(object);
+    if (!this.#isDead(object)) this.#offer(object);
   }
 
   /** Codes of objects that are gone from the kernel, with what pointed at them; to be `release`d. */
@@ -430,7 +432,13 @@ export class NexthopObjects {
     }
   }
 
+  /** Gone from the kernel; its routes and its target have not been told yet. */
+  #isDead(object: NexthopObject): boolean {
+    return this.#byId.get(object.id) !== object;
+  }
+
   #lost(object: NexthopObject): void {
+    if (this.#isDead(object)) return;
     if (object.target === 0) this.#withdraw(object);
     this.#byId.delete(object.id);
     this.#setMembers(object, []);

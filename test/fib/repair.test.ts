@@ -156,9 +156,11 @@ t.test('a new run on the routes and objects of a dead one: not one route is writ
   let heard = '';
   monitor.stdout.setEncoding('utf8').on('data', (text: string) => (heard += text));
   const hears = async (prefix: string) => {
-    ip(`route add ${prefix} via 192.168.245.9 proto static`);
-    await until('the monitor hears', () => heard.includes(prefix));
-    ip(`route del ${prefix}`);
+    await until('the monitor hears', () => {
+      ip(`route add ${prefix} via 192.168.245.9 proto static`);
+      ip(`route del ${prefix}`);
+      return heard.includes(prefix);
+    });
   };
   await hears('10.1.1.0/24');
   const node = await withRoutes(t, each);

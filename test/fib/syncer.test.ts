@@ -190,6 +190,34 @@ t.test('a restart adopts; what is asked for again costs no write; the rest is sw
   t.end();
 });
 
+t.test('an object that is lost while its next hop moves is buried once', (t) => {
+  const b = new Bench();
+  const via = (gateway: number[], interfaceIndex: number) => foreign([40, 0, 0, 0], { gateway, interfaceIndex });
+  b.kernel.addForeign(via([10, 0, 2, 1], 2));
+  b.track(1, '40.0.0.1');
+  b.want(1, '20.0.0.0/24', 1);
+  b.settle();
+  for (let round = 0; round < 3; round++) {
+    for (const id of [...b.kernel.nexthops.keys()]) b.kernel.removeNexthop(id);
+    b.kernel.addForeign(round % 2 ? via([10, 0, 2, 1], 2) : via([10, 0, 1, 1], 1));
+    b.kernel.overrun();
+    b.settle();
+    t.strictSame(b.ours(), [`20.0.0.0/24 via ${round % 2 ? '10.0.2.1 2' : '10.0.1.1 1'}`]);
+  }
+  // Each has an index of its own.
+  for (let i = 2; i < 10; i++) {
+    b.track(i, `10.0.1.${i}`);
+    b.want(i, `20.0.${i}.0/24`, i);
+  }
+  b.settle();
+  t.equal(b.ours().length, 9);
+  for (let i = 2; i < 10; i++) t.ok(b.ours().includes(`20.0.${i}.0/24 via 10.0.1.${i} 1`), String(i));
+  for (let i = 2; i < 10; i++) b.want(i, `20.0.${i}.0/24`, 0);
+  b.settle();
+  t.equal(b.kernel.nexthops.size, 1);
+  t.end();
+});
+
 t.test('recursion through foreign routes only, never through our own', (t) => {
   const b = new Bench();
   b.track(1, '20.0.0.5');
@@ -240,6 +268,7 @@ const otherSteps = fc.oneof(
   fc.record({ kind: fc.constant('change' as const), prefix: fc.nat(prefixCount - 1) }),
   fc.record({ kind: fc.constant('link' as const), index: fc.constantFrom(1, 2), up: fc.boolean() }),
   fc.record({ kind: fc.constant('overrun' as const) }),
+  fc.record({ kind: fc.constant('moved' as const), index: fc.constantFrom(1, 2) }),
   fc.record({ kind: fc.constant('hint' as const), nextHop: fc.integer({ min: 1, max: 3 }), down: fc.boolean() }),
   fc.record({ kind: fc.constant('nexthopGone' as const), which: fc.nat(7) }),
   fc.record({ kind: fc.constant('nexthopChanged' as const), which: fc.nat(7), other: fc.nat(7) }),
@@ -256,7 +285,7 @@ t.test('any history of wishes, foreign routes, sabotage, links, hints and overru
   fc.assert(
     fc.property(supports, steps, (support, history) => {
       const b = new Bench(support);
-      // 1: on eth0; 2: on eth1; 3: behind a gateway on eth1, when that route is there; 4: nowhere.
+      // 1: on eth0; 2: on eth1; 3: behind a gateway, when that route is there; 4: nowhere.
       ['10.0.1.5', '10.0.2.5', '40.0.0.1', '50.0.0.1'].forEach((address, i) => b.track(i + 1, address));
       b.kernel.addForeign(foreign([40, 0, 0, 0], { gateway: [10, 0, 2, 1], interfaceIndex: 2 }));
       const targets = choices.map(([primary, backup], i) =>
@@ -307,6 +336,12 @@ t.test('any history of wishes, foreign routes, sabotage, links, hints and overru
               if (step.up) b.kernel.addForeign(connected([10, 0, step.index, 0], step.index));
             }
             break;
+          case 'moved':
+            if (b.kernel.links.get(step.index)!.flags)
+              b.kernel.addForeign(
+                foreign([40, 0, 0, 0], { gateway: [10, 0, step.index, 1], interfaceIndex: step.index }),
+              );
+            break;
           case 'overrun':
             b.kernel.overrun();
             break;
@@ -319,10 +354,11 @@ t.test('any history of wishes, foreign routes, sabotage, links, hints and overru
         }
       }
       b.settle();
+      const further = b.kernel.routes.get(keyOf(foreign([40, 0, 0, 0])));
       const via: Record<number, [number, string] | undefined> = {
         1: [1, '10.0.1.5 1'],
         2: [2, '10.0.2.5 2'],
-        3: b.kernel.routes.has(keyOf(foreign([40, 0, 0, 0]))) ? [2, '10.0.2.1 2'] : undefined,
+        3: further && [further.interfaceIndex, `10.0.${further.interfaceIndex}.1 ${further.interfaceIndex}`],
       };
       const usable = (nextHops: readonly number[]) =>
         nextHops
