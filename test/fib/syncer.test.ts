@@ -123,21 +123,30 @@ t.test('one route: in, moved, out', (t) => {
   t.end();
 });
 
-t.test('refusals: by name, tried again with growing delays, gone when they end', (t) => {
-  const b = new Bench();
-  b.track(1, '10.0.1.5');
-  b.kernel.refusals.set('20.0.0.0/24', 28);
-  b.want(7, '20.0.0.0/24', 1);
-  const steps = b.settle(60_000);
-  t.ok(steps < 20, `${steps} steps in a minute: not spinning`);
-  t.equal(b.status.get(7), FibStatus.failed);
-  t.match(b.syncer.rows({ table: 0, row: 0 }, 10).rows, [{ error: 'ENOSPC' }]);
-  b.kernel.refusals.clear();
-  b.settle();
-  t.equal(b.status.get(7), FibStatus.installed);
-  t.same(b.syncer.counts[FibStatus.installed], 1);
-  t.end();
-});
+for (const [errno, error] of [
+  [12, 'ENOMEM'],
+  [17, 'EEXIST'],
+  [28, 'ENOSPC'],
+  [101, 'ENETUNREACH'],
+  [105, 'ENOBUFS'],
+] as const) {
+  t.test(`${error}: by name, tried again with growing delays, gone when it ends`, (t) => {
+    const b = new Bench();
+    b.track(1, '10.0.1.5');
+    b.kernel.refusals.set('20.0.0.0/24', errno);
+    b.want(7, '20.0.0.0/24', 1);
+    const steps = b.settle(60_000);
+    t.ok(steps < 40, `${steps} steps in a minute: not spinning`);
+    t.equal(b.status.get(7), FibStatus.failed);
+    t.match(b.syncer.rows({ table: 0, row: 0 }, 10).rows, [{ error }]);
+    t.match([...unpackDifferences(compareWithKernel(b.syncer, b.kernel)!)], [{ kind: 'failed', detail: error }]);
+    b.kernel.refusals.clear();
+    b.settle();
+    t.equal(b.status.get(7), FibStatus.installed);
+    t.same(b.syncer.counts[FibStatus.installed], 1);
+    t.end();
+  });
+}
 
 t.test('EPERM is fatal, and said once', (t) => {
   const b = new Bench();
