@@ -12,7 +12,6 @@ import {
   CeaseSubcode,
   Origin,
   encodeAttributes,
-  formatAddress,
   formatIpv4Number,
   parseAddress,
   parseIpv4Number,
@@ -22,24 +21,23 @@ import type { Family, Prefix } from 'bgp-parse';
 import { Bfd } from './bfd/bfd.js';
 import type { BfdPort } from './bfd/port.js';
 import { diffSettings, untilRestart } from './config/diff.js';
-import type { ListenRangeSettings, PeerOptions, PeerSettings, Settings } from './config/settings.js';
+import type { Settings } from './config/settings.js';
 import type { FibDifferenceDto, FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
 import type { PeerCommand, PeerCommandOptions, Queries, RouteFilter } from './control/queries.js';
 import type { FibEvents, FibPort, KernelState } from './fib/port.js';
 import { fibDifferences, fibRow } from './fib-views.js';
 import { ForwardingCheck, hostDuties, hostWarnings, masqueradeDto } from './host.js';
 import { LinkWatch } from './link-watch.js';
-import { ListenRanges } from './listen-ranges.js';
 import { localNetworks } from './local-networks.js';
 import { MonitorFeed } from './monitor-feed.js';
 import type { MonitorListener } from './monitor-feed.js';
-import { Peer } from './peer.js';
 import type { PeerHost } from './peer.js';
 import { Pipeline } from './pipeline.js';
 import type { PolicyFunction } from './policy/policy-function.js';
-import { peerKey } from './session/address.js';
+import { bareAddress } from './session/address.js';
 import { Restart } from './restart.js';
 import { SessionServer } from './session/session-server.js';
+import { SpeakerPeers } from './speaker-peers.js';
 import { SpeakerPolicies } from './speaker-policies.js';
 import { SpeakerViews } from './speaker-views.js';
 import type { Cancel, Clock } from './support/clock.js';
@@ -48,7 +46,6 @@ import { deriveRouterId, readNodeAddresses } from './support/node-addresses.js';
 import type { NodeAddress } from './support/node-addresses.js';
 import { procSysctls } from './support/sysctls.js';
 import { packageVersion } from './support/version.js';
-import { UnnumberedPeers, unnumberedInterface } from './unnumbered.js';
 import { warmUp } from './warm-up.js';
 
 export interface SpeakerDependencies {
@@ -84,15 +81,11 @@ export class Speaker implements Queries {
   #views!: SpeakerViews;
   #monitor!: MonitorFeed;
   #server!: SessionServer;
-  #host!: PeerHost;
   #fib: FibPort | undefined;
   #bfd: BfdPort | undefined;
   #kernel: KernelState | undefined;
-  /** Peers by session key (address, and interface of link-local ones). */
-  readonly #peers = new Map<string, Peer>();
-  readonly #ranges: ListenRanges;
+  readonly #peers: SpeakerPeers;
   readonly #policies: SpeakerPolicies;
-  readonly #unnumbered: UnnumberedPeers;
   #originated = new Map<string, Prefix>();
   #restart: Restart | undefined;
   /** `bgpctl drain`: until `undrain`. */
@@ -113,8 +106,7 @@ export class Speaker implements Queries {
     this.#log = dependencies.log;
     this.#residentBytes = dependencies.residentBytes ?? (() => 0);
     this.#loopDelayMs = dependencies.loopDelayMs ?? (() => null);
-    this.#ranges = new ListenRanges(this.#clock, this.#log);
-    this.#unnumbered = this.#createUnnumbered();
+    this.#peers = new SpeakerPeers(this.#clock, this.#log, () => this.#restart?.peersChanged());
     this.#forwarding = new ForwardingCheck(procSysctls, this.#log);
     this.#policies = new SpeakerPolicies({
       log: this.#log,
@@ -134,13 +126,12 @@ export class Speaker implements Queries {
       {
         listen: settings.listen,
         port: settings.port,
-        onUnknown: (address, interfaceName) => this.#acceptDynamic(address, interfaceName),
+        onUnknown: (address, interfaceName) => this.#peers.accept(address, interfaceName),
       },
       { clock: this.#clock, log: this.#log },
     );
     this.#policies.check(settings);
-    this.#ranges.set(settings.listenRanges);
-    this.#setRangePasswords([], settings.listenRanges);
+    this.#peers.open(this.#server, settings.listenRanges);
     await this.#startKernelSide(settings);
     this.#pipeline = new Pipeline({
       identity,
@@ -157,23 +148,23 @@ export class Speaker implements Queries {
     });
     this.#pipeline.rib.setAlwaysCompareMed(settings.decision?.alwaysCompareMed ?? false);
     this.#policies.start(settings, this.#pipeline.rib);
-    this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peerOf(id));
+    this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peers.withRibId(id));
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
     this.#bfd = new Bfd(
       { fatal: (error) => this.#warn('BFD', error), busyThread: () => this.#fib?.threadId ?? 0 },
       this.#log,
     );
-    this.#host = this.#createHost(settings, this.#bfd);
+    this.#peers.host = this.#createHost(settings, this.#bfd);
     this.#restart = new Restart(settings, {
       clock: this.#clock,
       pipeline: this.#pipeline,
-      peers: () => this.#allPeers(),
+      peers: () => this.#peers.all(),
       sweepKernel: () => this.#fib?.sweepStale(),
     });
     this.#followNetworks();
     this.#pipeline.turn();
-    for (const peer of settings.peers) this.#addConfigured(peer);
+    for (const peer of settings.peers) this.#peers.add(peer);
     // Last, so that nobody is refused whom we know.
     try {
       await this.#server.start();
@@ -198,8 +189,7 @@ export class Speaker implements Queries {
       await this.#server.relisten(settings.listen, settings.port);
       report.push('listeners: opened anew');
     }
-    this.#setRangePasswords(this.#settings.listenRanges, settings.listenRanges);
-    this.#ranges.set(settings.listenRanges);
+    this.#peers.setRanges(this.#settings.listenRanges, settings.listenRanges);
     // What takes a restart stays as it was.
     this.#settings = untilRestart(this.#settings, settings);
     if (changed.has('encapsulation')) {
@@ -224,28 +214,8 @@ export class Speaker implements Queries {
       this.#pipeline.setForwarding(settings.multipath, settings.fib.backup);
       report.push(describeForwarding(settings));
     }
-    for (const { address } of changes.peers.removed) {
-      const interfaceName = unnumberedInterface(address);
-      if (interfaceName === undefined) await this.#removePeer(this.#find(address)!, CeaseSubcode.peerDeconfigured);
-      else await this.#unnumbered.remove(interfaceName, CeaseSubcode.peerDeconfigured);
-      report.push(`peer ${address}: removed`);
-    }
-    for (const { after, keys, effect } of changes.peers.changed) {
-      const interfaceName = unnumberedInterface(after.address);
-      const change =
-        interfaceName === undefined
-          ? this.#changePeer(this.#find(after.address)!, after, keys, effect)
-          : this.#unnumbered.change(interfaceName, after, keys, effect);
-      report.push(...(await change));
-    }
-    for (const peer of changes.peers.added) {
-      // A peer that had come by a listen range is configured now.
-      const dynamic = this.#find(peer.address);
-      if (dynamic) await this.#removePeer(dynamic, CeaseSubcode.otherConfigurationChange);
-      this.#addConfigured(peer);
-      report.push(`peer ${peer.address}: added`);
-    }
-    report.push(...(await this.#applyRanges(settings, changes.listenRanges)));
+    report.push(...(await this.#peers.apply(changes.peers)));
+    report.push(...(await this.#peers.applyRanges(changes.listenRanges)));
     if (changed.has('advertise')) {
       this.#pipeline.advertiseWhenInstalled(settings.advertise === 'whenInstalled');
       report.push(`advertise: ${settings.advertise ?? 'always'}`);
@@ -269,9 +239,8 @@ export class Speaker implements Queries {
     this.#restart?.cancel();
     this.#cancelWarmUp?.();
     this.#pipeline?.stop();
-    this.#unnumbered.stop();
     await Promise.all([
-      ...[...this.#peers.values()].map((peer) => peer.halt(subcode)),
+      this.#peers.halt(subcode),
       this.#server?.stop(),
       this.#bfd?.stop(),
       this.#fib?.stop(keepRoutes),
@@ -285,7 +254,6 @@ export class Speaker implements Queries {
     const before = this.#settings;
     await this.#close(CeaseSubcode.otherConfigurationChange, true);
     this.#peers.clear();
-    this.#ranges.forgetAll();
     this.#originated = new Map();
     this.#settings = untilRestart(before, settings);
     try {
@@ -301,7 +269,7 @@ export class Speaker implements Queries {
 
   summary(): SummaryDto {
     const { rib } = this.#pipeline;
-    const peers = this.#allPeers();
+    const peers = this.#peers.all();
     const fib = this.#fib?.counts() ?? { installed: 0, pending: 0, failed: 0, repaired: 0 };
     return {
       version: packageVersion(),
@@ -328,7 +296,7 @@ export class Speaker implements Queries {
       warnings: [
         ...(this.#draining ? ['draining: peers are asked to prefer other paths (bgpctl undrain)'] : []),
         ...this.#warnings,
-        ...this.#ranges.warnings,
+        ...this.#peers.warnings,
         ...hostWarnings(this.#fib),
         ...this.#forwarding.warnings(),
         ...this.#policies.warnings,
@@ -337,16 +305,16 @@ export class Speaker implements Queries {
   }
 
   peers(): PeerDto[] {
-    return this.#allPeers().map((peer) => this.#views.peer(peer));
+    return this.#peers.all().map((peer) => this.#views.peer(peer));
   }
 
   peer(address: string): PeerDto | undefined {
-    const peer = this.#find(address);
+    const peer = this.#peers.find(address);
     return peer && this.#views.peer(peer);
   }
 
   routes(filter: RouteFilter): Iterable<RouteDto> | undefined {
-    const peer = filter.peer && this.#find(filter.peer.address);
+    const peer = filter.peer && this.#peers.find(filter.peer.address);
     if (filter.peer && !peer) return undefined;
     return this.#views.routes(filter, peer);
   }
@@ -363,7 +331,7 @@ export class Speaker implements Queries {
   }
 
   command(address: string, command: PeerCommand, { text, hard }: PeerCommandOptions = {}): string | undefined {
-    const peer = this.#find(address);
+    const peer = this.#peers.find(address);
     if (!peer) return `no such peer: ${address}`;
     switch (command) {
       case 'enable':
@@ -445,143 +413,6 @@ export class Speaker implements Queries {
         this.#restart?.peersChanged();
       },
     };
-  }
-
-  /** Configured peers, dynamic ones, and places of those that are still to be found. */
-  #allPeers(): Peer[] {
-    return [...this.#peers.values(), ...this.#unnumbered.waiting()];
-  }
-
-  #addConfigured(settings: PeerSettings): void {
-    const interfaceName = unnumberedInterface(settings.address);
-    if (interfaceName === undefined) this.#addPeer(parseAddress(bare(settings.address))!, settings, false).start();
-    else this.#unnumbered.add(interfaceName, settings);
-  }
-
-  #createUnnumbered(): UnnumberedPeers {
-    return new UnnumberedPeers({
-      clock: this.#clock,
-      log: this.#log,
-      create: (address, options, awaited) =>
-        awaited ? new Peer(address, options, false, this.#host, true) : this.#addPeer(address, options, false),
-      remove: (peer, subcode) => this.#removePeer(peer, subcode),
-      change: (peer, options, keys, effect) => this.#changePeer(peer, options, keys, effect),
-      peer: (key) => this.#peers.get(key),
-    });
-  }
-
-  #addPeer(address: Uint8Array, options: PeerOptions, dynamic: boolean): Peer {
-    const peer = new Peer(address, options, dynamic, this.#host);
-    this.#peers.set(peer.session.key, peer);
-    return peer;
-  }
-
-  async #removePeer(peer: Peer, subcode: number): Promise<void> {
-    this.#peers.delete(peer.session.key);
-    this.#ranges.forget(peer.session.key);
-    await peer.dispose(subcode);
-    this.#restart?.peersChanged();
-  }
-
-  async #changePeer(
-    peer: Peer,
-    options: PeerOptions,
-    keys: readonly string[],
-    effect: 'live' | 'session',
-  ): Promise<string[]> {
-    const what = `peer ${peer.name}: changed ${keys.join(', ')}`;
-    if (effect === 'session') {
-      const { address, dynamic, disabled } = peer;
-      await this.#removePeer(peer, CeaseSubcode.otherConfigurationChange);
-      if (dynamic) return [`${what}; the session was closed`];
-      const fresh = this.#addPeer(address, options, false);
-      fresh.disabled = disabled;
-      fresh.start();
-      return [`${what}; the session was closed and opened again`];
-    }
-    const wasShutdown = peer.options.shutdown;
-    peer.reconfigure(options);
-    if (options.shutdown && !wasShutdown) void peer.stop(CeaseSubcode.administrativeShutdown);
-    else peer.start();
-    return [what];
-  }
-
-  async #applyRanges(settings: Settings, changes: ReturnType<typeof diffSettings>['listenRanges']): Promise<string[]> {
-    const report = [
-      ...changes.added.map((range) => `listen range ${range.prefix}: added`),
-      ...changes.removed.map((range) => `listen range ${range.prefix}: removed`),
-      ...changes.changed.map((change) => `listen range ${change.after.prefix}: changed ${change.keys.join(', ')}`),
-    ];
-    if (report.length === 0) return report;
-    for (const peer of [...this.#peers.values()].filter((candidate) => candidate.dynamic)) {
-      const range = this.#ranges.find(peer.address);
-      if (!range) {
-        await this.#removePeer(peer, CeaseSubcode.peerDeconfigured);
-        report.push(`peer ${peer.name}: removed, no listen range covers it any more`);
-        continue;
-      }
-      const change = changes.changed.find((candidate) => candidate.after.prefix === range.prefix);
-      if (change) report.push(...(await this.#changePeer(peer, range.peer, change.keys, change.effect)));
-    }
-    return report;
-  }
-
-  /** A connection from an address that is not configured: a dynamic peer when a listen range covers it. */
-  #acceptDynamic(address: Uint8Array, interfaceName: string | undefined): Peer['session'] | 'refused' | undefined {
-    if (!this.#host) return undefined;
-    const neighbour = this.#unnumbered.connecting(address, interfaceName);
-    if (neighbour) return neighbour.session;
-    const range = this.#ranges.find(address);
-    if (!range) return undefined;
-    // It is back while its stale paths were waited for.
-    const known = this.#peers.get(peerKey(address, interfaceName));
-    if (known?.dynamic) return known.limits.heldDown === undefined ? known.session : 'refused';
-    const options = interfaceName === undefined ? range.peer : { ...range.peer, interface: interfaceName };
-    if (!this.#ranges.admit(peerKey(address, interfaceName), address)) return 'refused';
-    const peer = this.#addPeer(address, options, true);
-    peer.ended = () => {
-      // Its stale paths are waited for (RFC 4724); then it is forgotten.
-      if (peer.keepsStalePaths || peer.limits.heldDown !== undefined) return;
-      if (this.#peers.get(peer.session.key) !== peer) return;
-      void this.#removePeer(peer, CeaseSubcode.peerDeconfigured);
-    };
-    return peer.session;
-  }
-
-  /** TCP MD5 keys of listen ranges belong to the listeners, not to a session. */
-  #setRangePasswords(before: readonly ListenRangeSettings[], after: readonly ListenRangeSettings[]): void {
-    // What stays is not touched: a listener is not without its keys for a moment.
-    const passwords = new Map<string, string | undefined>();
-    for (const range of before) if (range.peer.password !== undefined) passwords.set(range.prefix, undefined);
-    for (const range of after) if (range.peer.password !== undefined) passwords.set(range.prefix, range.peer.password);
-    for (const [text, password] of passwords) {
-      const prefix = parsePrefix(text)!;
-      this.#server.setRangePassword(prefix.bytes, prefix.length, password);
-    }
-    this.#raiseRangeTtls(after);
-  }
-
-  #raiseRangeTtls(ranges: readonly ListenRangeSettings[]): void {
-    for (const range of ranges) {
-      if (range.peer.ttlSecurityHops !== undefined) this.#server.raiseRangeTtl(parsePrefix(range.prefix)!.bytes);
-    }
-  }
-
-  #peerOf(ribPeerId: number): Peer | undefined {
-    for (const peer of this.#peers.values()) if (peer.ribPeer?.id === ribPeerId) return peer;
-    return undefined;
-  }
-
-  #find(address: string): Peer | undefined {
-    const bytes = parseAddress(bare(address));
-    if (!bytes) return this.#unnumbered.on(unnumberedInterface(address) ?? '');
-    const scope = address.includes('%') ? address.slice(address.indexOf('%') + 1) : undefined;
-    const text = formatAddress(bytes);
-    for (const peer of this.#peers.values()) {
-      if (formatAddress(peer.address) === text && (scope === undefined || peer.options.interface === scope))
-        return peer;
-    }
-    return undefined;
   }
 
   // ===== Networks and kernel =====
@@ -667,7 +498,7 @@ export class Speaker implements Queries {
 
   #chooseRouterId(settings: Settings): number {
     if (settings.routerId !== undefined) return parseIpv4Number(settings.routerId)!;
-    const peers = settings.peers.flatMap((peer) => parseAddress(bare(peer.address)) ?? []);
+    const peers = settings.peers.flatMap((peer) => parseAddress(bareAddress(peer.address)) ?? []);
     const ranges = settings.listenRanges.map((range) => parsePrefix(range.prefix)!.bytes);
     const derived = deriveRouterId(readNodeAddresses(), [...peers, ...ranges]);
     if (derived === undefined) {
@@ -686,10 +517,4 @@ function describeForwarding({ multipath: { ebgp, ibgp, asPath }, fib: { backup }
 
 function familyOf(prefix: Prefix): Family {
   return prefix.bytes.length === 4 ? 'ipv4-unicast' : 'ipv6-unicast';
-}
-
-/** An address without its scope. */
-function bare(address: string): string {
-  const percent = address.indexOf('%');
-  return percent < 0 ? address : address.slice(0, percent);
 }
