@@ -21,6 +21,7 @@ import type { Family, Prefix } from 'bgp-parse';
 import { Bfd } from './bfd/bfd.js';
 import type { BfdPort } from './bfd/port.js';
 import { diffSettings, untilRestart } from './config/diff.js';
+import { DEFAULTS } from './config/schema.js';
 import type { Settings } from './config/settings.js';
 import type { FibDifferenceDto, FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
 import type { PeerCommand, PeerCommandOptions, Queries, RouteFilter } from './control/queries.js';
@@ -147,6 +148,7 @@ export class Speaker implements Queries {
       },
     });
     this.#pipeline.rib.setAlwaysCompareMed(settings.decision?.alwaysCompareMed ?? false);
+    this.#setLimits(settings);
     this.#policies.start(settings, this.#pipeline.rib);
     this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peers.withRibId(id));
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
@@ -209,6 +211,10 @@ export class Speaker implements Queries {
       const always = settings.decision?.alwaysCompareMed ?? false;
       this.#pipeline.rib.setAlwaysCompareMed(always);
       report.push(`MEDs of different neighbouring ASes: ${always ? 'compared' : 'not compared'}`);
+    }
+    if (changed.has('limits')) {
+      this.#setLimits(settings);
+      report.push('limits: changed');
     }
     if ([...changed].some((key) => key.startsWith('multipath.') || key === 'fib.backup')) {
       this.#pipeline.setForwarding(settings.multipath, settings.fib.backup);
@@ -413,6 +419,11 @@ export class Speaker implements Queries {
         this.#restart?.peersChanged();
       },
     };
+  }
+
+  #setLimits({ limits = DEFAULTS.limits }: Settings): void {
+    this.#pipeline.rib.attributes.limits = limits;
+    this.#server.pendingLimit = limits.pendingSessions;
   }
 
   // ===== Networks and kernel =====

@@ -135,6 +135,7 @@ function diffGlobal(before: Settings, after: Settings): { key: string; effect: R
   for (const name of ['asn', 'routerId', 'clusterId', 'clientToClientReflection', 'port', 'advertise'] as const)
     compare(name, ROOT_KEYS, name, before[name], after[name]);
   compare('decision', ROOT_KEYS, 'decision', before.decision, after.decision);
+  compare('limits', ROOT_KEYS, 'limits', before.limits, after.limits);
   compare('encapsulation', ROOT_KEYS, 'encapsulation', before.encapsulation, after.encapsulation);
   for (const section of ['multipath', 'fib', 'control', 'log'] as const) {
     const keys = ROOT_KEYS[section].kind.keys!;

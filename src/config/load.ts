@@ -101,7 +101,10 @@ function checkShapes(
       }
     } else {
       const allowed = issue.code === 'too_big' ? 'shorter' : issue.message;
-      report(issue.path, `must be ${allowed}${isSecret(issue.path) ? '' : shown(valueAt(value, issue.path))}`);
+      report(
+        issue.path,
+        `must be ${allowed}${isSecret(issue.path) ? '' : shownInsteadOf(allowed, issue.path, valueAt(value, issue.path))}`,
+      );
       bad.push(issue.path);
     }
   }
@@ -147,6 +150,20 @@ function isSecret(path: Path): boolean {
 }
 
 const LONGEST_SHOWN = 40;
+
+/** Whose values are texts of several words, and never near a secret. */
+const WORDY = new Set<string | number | undefined>(['policies', 'prefixLists', 'asPathLists', 'communityLists']);
+
+/**
+ * Text in the place of a map or a list may be a value that has lost its key, and behind a forgotten colon the next line
+ * belongs to the value: either may be a secret.
+ */
+function shownInsteadOf(allowed: string, path: Path, value: unknown): string {
+  if (typeof value !== 'string' || WORDY.has(path[0])) return shown(value);
+  if (/^a (map|list)/.test(allowed)) return ', not text';
+  const space = value.search(/\s/);
+  return shown(space < 0 ? value : `${value.slice(0, space)} …`);
+}
 
 function shown(value: unknown): string {
   if (value === undefined || value === null) return '; it is empty';

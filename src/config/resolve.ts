@@ -4,7 +4,7 @@
  */
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from 'bgp-parse';
 import { DEFAULTS, type RawConfig, type RawPeer, type RawPeerOptions, type RawRange } from './schema.js';
-import type { EncapsulationSettings, NetworkSettings, PeerOptions, Settings } from './settings.js';
+import type { EncapsulationSettings, LimitSettings, NetworkSettings, PeerOptions, Settings } from './settings.js';
 
 /** Addresses and prefixes are written in one way (RFC 5952), so that equal ones compare equal as text. */
 export function normalAddress(value: string): string {
@@ -92,6 +92,7 @@ export function resolveSettings(raw: RawConfig, secrets: ReadonlyMap<string, str
       nexthopObjects: fib.nexthopObjects ?? DEFAULTS.fib.nexthopObjects,
     },
     encapsulation: resolveEncapsulation(raw.encapsulation),
+    ...(raw.limits && { limits: { ...DEFAULTS.limits, ...raw.limits } as LimitSettings }),
     control: {
       socket: control.socket ?? DEFAULTS.socket,
       mode: control.mode === undefined ? undefined : Number.parseInt(control.mode, 8),

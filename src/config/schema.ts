@@ -56,6 +56,7 @@ export const DEFAULTS = {
     interface: { vxlan: 'tortie-vxlan', ipip: 'tortie-ipip' },
     hosts: ['0.0.0.0/0', '::/0'],
   },
+  limits: { asPathLength: 1000, communities: 1000, pendingSessions: 1024 },
   socket: '/run/tortie/control.sock',
   logLevel: 'info',
 } as const;
@@ -570,6 +571,31 @@ export const ROOT_KEYS = {
     'Tunnel to hosts in other subnets.',
   ),
   ...POLICY_ROOT_KEYS,
+  limits: key(
+    map({
+      asPathLength: key(
+        integer(1, 16383),
+        'live',
+        '1000',
+        'Most AS numbers in the AS_PATH of a route. A longer one is treated as withdrawn, counted with the malformed ones and named in the log; what is there stays.',
+      ),
+      communities: key(
+        integer(1, 16383),
+        'live',
+        '1000',
+        'Most communities of a route: standard, large and extended ones together. With more it is treated as withdrawn, likewise.',
+      ),
+      pendingSessions: key(
+        integer(1, 65000),
+        'live',
+        '1024',
+        'Most dynamic peers (`listenRanges`) that have connected and are not Established yet; whoever comes beyond is refused.',
+      ),
+    }),
+    'live',
+    '{asPathLength: 1000, communities: 1000, pendingSessions: 1024}',
+    'What peers may ask of this node; SECURITY.md lists all limits.',
+  ),
   control: key(
     map({
       socket: key(text(107), 'restart', '/run/tortie/control.sock', 'Path of the Unix socket `bgpctl` talks to.'),

@@ -29,6 +29,8 @@ export interface Settings {
   readonly fib: FibSettings;
   /** undefined = never. */
   readonly encapsulation: EncapsulationSettings | undefined;
+  /** undefined = the defaults. */
+  readonly limits?: LimitSettings | undefined;
   readonly control: ControlSettings;
   readonly log: { readonly level: LogLevel };
 }
@@ -187,6 +189,14 @@ export interface EncapsulationSettings {
   readonly localAddresses: readonly string[];
   /** Next hops in these prefixes have a tunnel end. */
   readonly hosts: readonly string[];
+}
+
+/** What peers may ask of this node. */
+export interface LimitSettings {
+  readonly asPathLength: number;
+  readonly communities: number;
+  /** Dynamic peers that are not Established. */
+  readonly pendingSessions: number;
 }
 
 export interface ControlSettings {

@@ -166,8 +166,12 @@ export class AdjRibIn {
   #intern(peer: RibPeer, bytes: Uint8Array, start: number, end: number, context: number): number {
     const attribute = this.#attributes.intern(bytes, start, end, context);
     if (attribute === 0) {
-      const name = attributeName(this.#attributes.scan.errorAttribute);
-      this.#countMalformed(peer, `malformed ${name} (RFC 7606: treated as withdraw)`);
+      const { excess, scan } = this.#attributes;
+      const what = excess ?? `malformed ${attributeName(scan.errorAttribute)} (RFC 7606`;
+      this.#countMalformed(
+        peer,
+        excess === undefined ? `${what}: treated as withdraw)` : `${what}: treated as withdraw`,
+      );
     }
     return attribute;
   }

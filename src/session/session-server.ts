@@ -53,7 +53,9 @@ export interface SessionServerDeps {
 /** Connections waiting for `accept`: a reflector that starts is dialled by all its clients at once, and a lost SYN costs 1 s. */
 const BACKLOG = 4096;
 /** Dynamic peers that have connected and are not Established: more are refused, so that strangers cannot fill memory. */
-const MAX_PENDING_DYNAMIC = 1024;
+const PENDING_DYNAMIC = 1024;
+/** Strangers that are told why, in a second: beyond, words would be work that anybody can make us do. */
+const REJECTIONS_PER_SECOND = 100;
 /** At most one line in the log per this time about refused connections. */
 const REFUSAL_LOG_INTERVAL_MS = 10_000;
 
@@ -61,6 +63,10 @@ export class SessionServer {
   readonly timers: SessionTimers;
   /** Connections closed because nobody is configured for their address, or too many are pending. */
   refusedConnections = 0;
+  /** Most dynamic peers that have connected and are not Established. */
+  pendingLimit = PENDING_DYNAMIC;
+  #rejectionsSinceMs = -Infinity;
+  #rejections = 0;
   #options: SessionServerOptions;
   readonly #clock: Clock;
   readonly #log: Log;
@@ -214,11 +220,11 @@ export class SessionServer {
 
   #dynamic(address: AddressBytes, interfaceName: string | undefined): AcceptingSession | 'refused' | undefined {
     if (!this.#options.onUnknown) return undefined;
-    if (this.#pendingDynamic.size >= MAX_PENDING_DYNAMIC) {
+    if (this.#pendingDynamic.size >= this.pendingLimit) {
       for (const pending of this.#pendingDynamic) {
         if (pending.established || pending.stopped) this.#pendingDynamic.delete(pending);
       }
-      if (this.#pendingDynamic.size >= MAX_PENDING_DYNAMIC) return undefined;
+      if (this.#pendingDynamic.size >= this.pendingLimit) return undefined;
     }
     const session = this.#options.onUnknown(address, interfaceName);
     if (!session || session === 'refused') return session;
@@ -231,14 +237,20 @@ export class SessionServer {
   #refuse(socket: net.Socket, address: string, logged: boolean): void {
     this.refusedConnections++;
     if (!logged) this.#refusedSinceLog++;
+    const nowMs = this.#clock.nowMs();
     // RFC 4486 §4: say so, then go; no memory is kept for strangers.
     const rejected = {
       code: NotificationCode.cease,
       subcode: CeaseSubcode.connectionRejected,
       data: new Uint8Array(0),
     };
-    socket.end(encodeNotification(rejected), () => socket.destroy());
-    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#rejectionsSinceMs >= 1000) {
+      this.#rejectionsSinceMs = nowMs;
+      this.#rejections = 0;
+    }
+    if (this.#rejections++ < REJECTIONS_PER_SECOND) {
+      socket.end(encodeNotification(rejected), () => socket.destroy());
+    } else socket.destroy();
     if (logged || nowMs - this.#lastRefusalLogMs < REFUSAL_LOG_INTERVAL_MS) return;
     this.#log.warn(
       { address, refused: this.#refusedSinceLog },

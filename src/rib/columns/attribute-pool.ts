@@ -106,6 +106,14 @@ export interface Identity {
   readonly clusterId: number;
 }
 
+/** What one route may carry; more is treated as withdrawn. */
+export interface AttributeLimits {
+  /** Length of the AS_PATH as decision counts it (RFC 4271 §9.1.2.2). */
+  readonly asPathLength: number;
+  /** Communities of all kinds together. */
+  readonly communities: number;
+}
+
 /** Sets freed by one `collect`: a few milliseconds. */
 const COLLECTED_AT_A_TIME = 16_384;
 
@@ -155,6 +163,10 @@ export class AttributePool {
   readonly #identity: Identity;
   readonly #nextHops: NextHops;
   /** Rules by the scope part of the context. */
+  /** Of sets that are received from now on. */
+  limits: AttributeLimits = { asPathLength: Infinity, communities: Infinity };
+  /** What was too much in the last block that `intern` refused; undefined = nothing, it was malformed. */
+  excess: string | undefined;
   readonly #ingress: IngressRules[] = [PLAIN_INGRESS];
   readonly #scopes = new Map<string, number>([[JSON.stringify(PLAIN_INGRESS), 0]]);
 
@@ -206,6 +218,7 @@ export class AttributePool {
     const known = this.lookup(bytes, start, end, context);
     if (known !== 0) return known;
     const scan = this.scan;
+    this.excess = undefined;
     let canonicalLength = end - start;
     let isRaw = true;
     if ((context & (BlockContext.local | BlockContext.policed)) !== 0) {
@@ -221,6 +234,7 @@ export class AttributePool {
         scan.errorAttribute = AttributeCode.asPath;
         return 0;
       }
+      if (this.#exceeds(scan)) return 0;
       if (isChanged(rules, scanContext.external, scan, bytes)) {
         return this.#internEdited(bytes, start, end, context, rules, disposition);
       }
@@ -235,6 +249,22 @@ export class AttributePool {
       }
     }
     return this.#add(bytes, start, end, context, bytes, start, canonicalLength, isRaw);
+  }
+
+  /** Says in `scan` and `excess` what is too much. */
+  #exceeds(scan: AttributeScan): boolean {
+    const { asPathLength, communities } = this.limits;
+    const count = scan.communitiesCount + scan.largeCommunitiesCount + scan.extendedCommunitiesCount;
+    if (scan.asPathHops <= asPathLength && count <= communities) return false;
+    scan.disposition = Disposition.treatAsWithdraw;
+    if (scan.asPathHops > asPathLength) {
+      scan.errorAttribute = AttributeCode.asPath;
+      this.excess = `AS_PATH of ${scan.asPathHops} AS numbers, limits.asPathLength is ${asPathLength}`;
+    } else {
+      scan.errorAttribute = AttributeCode.communities;
+      this.excess = `${count} communities, limits.communities is ${communities}`;
+    }
+    return true;
   }
 
   /** The rest of `intern` for a new block that the session's rules change. */
