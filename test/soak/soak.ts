@@ -53,6 +53,9 @@ export interface SoakResult {
   readonly differences: { readonly received: string[]; readonly kernel: string[]; readonly fresh: string[] };
 }
 
+/** External witnesses are told nothing: they hear KEEPALIVEs alone, one a second. */
+const QUIET = { asn: 'external', holdTime: 3, keepaliveTime: 1, gracefulRestart: false, export: 'reject' };
+
 const MB = 1024 * 1024;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -120,10 +123,12 @@ class SoakDaemon {
       groups: {
         clients: { asn: ASN, routeReflectorClient: true, ...shared },
         outside: { asn: 'external', import: 'accept', export: 'accept', ...shared },
+        quiet: QUIET,
       },
       listenRanges: [
         { prefix: '10.98.0.0/22', group: 'clients' },
         { prefix: '10.98.8.0/21', group: 'outside' },
+        { prefix: '10.98.10.0/24', group: 'quiet' },
       ],
       fib: { enabled: this.#fib },
       control: { socket: this.#file('sock') },
@@ -204,6 +209,7 @@ function variant(random: Random): object {
         description: `round ${random.below(1000)}`,
         import: pick < 4 ? 'tune' : 'accept',
       },
+      quiet: QUIET,
       outside: { ...outside, addPath, import: pick % 2 === 0 ? 'tune' : 'accept' },
     },
     peers: pick === 3 ? [] : [{ address: '10.98.7.7', asn: ASN, passive: true, description: 'nobody' }],
