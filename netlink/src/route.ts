@@ -4,7 +4,7 @@
  */
 // HOT: `RouteMessage` is filled again and again; only multipath routes allocate.
 import * as C from './constants.js';
-import { AF_INET } from './libc.js';
+import { AF_INET, AF_INET6 } from './libc.js';
 import { NetlinkFormatError, type MessageReader, type MessageWriter } from './message.js';
 
 const RTMSG_LENGTH = 12;
@@ -269,5 +269,15 @@ export function encodeRouteDump(writer: MessageWriter, sequence: number, family:
   writer.begin(C.RTM_GETROUTE, C.NLM_F_REQUEST | C.NLM_F_DUMP, sequence);
   writer.u8(family);
   for (let i = 1; i < RTMSG_LENGTH; i++) writer.u8(0);
+  writer.end();
+}
+
+/** Asks which way the kernel would send a packet to `address` (4 or 16 octets): the answer is a route message. */
+export function encodeRouteGet(writer: MessageWriter, sequence: number, address: Uint8Array): void {
+  writer.begin(C.RTM_GETROUTE, C.NLM_F_REQUEST, sequence);
+  writer.u8(address.length === 4 ? AF_INET : AF_INET6);
+  writer.u8(address.length * 8);
+  for (let i = 2; i < RTMSG_LENGTH; i++) writer.u8(0);
+  writer.attribute(C.RTA_DST, address, address.length);
   writer.end();
 }

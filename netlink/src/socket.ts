@@ -173,6 +173,29 @@ export class NetlinkSocket {
   }
 
   /**
+   * Asks for one thing: `write` appends a request that the kernel answers with one message, which `onMessage` sees the
+   * reader on. Returns the errno of a refusal, 0 = answered.
+   */
+  ask(write: (writer: MessageWriter, sequence: number) => void, onMessage: (reader: MessageReader) => void): number {
+    this.#writer.clear();
+    const sequence = this.nextSequence();
+    write(this.#writer, sequence);
+    this.#send(this.#writer.bytes);
+    const reader = this.#reader;
+    for (;;) {
+      const length = libc.recv(this.fd, this.#buffer);
+      if (length < 0) throw new libc.SystemError('recv', -length);
+      reader.reset(length);
+      while (reader.nextMessage()) {
+        if (reader.sequence !== sequence) continue;
+        if (reader.type === C.NLMSG_ERROR) return -reader.i32(reader.start);
+        onMessage(reader);
+        return 0;
+      }
+    }
+  }
+
+  /**
    * Reads what notifications are waiting, at most `maxDatagrams`, without ever waiting itself. On 'overrun' the kernel
    * has dropped some: read the state anew. What is read after an overrun is newer than the loss.
    */

@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: the scenarios against Tortie, and beside it against installed rivals.
  *
- *   npm run bench -- [--scenarios S1,S4] [--repeat 3] [--scale 1] [--against bird,frr,gobgp,openbgpd,tortie-policy]
+ *   npm run bench -- [--scenarios S1,S4] [--repeat 3] [--scale 1] [--against bird,frr,gobgp,openbgpd,tortie-policy,
+ *                    tortie-sysctls]
  *                    [--out FILE] [--write-docs] [--nice=-12] [--from FILE] [--without-tortie]
  *                    [--profile FOLDER]
  *

@@ -1,13 +1,16 @@
 /**
  * Watches the kernel's main table from inside the speaker's namespace: says when every prefix of a run is there, and
- * when all are gone again. Arguments: the number of prefixes. Prints `FibEvent` lines.
+ * when all are gone again. Arguments: the number of prefixes, and for a failover two gateways: then it says, instead of when
+ * they are gone, when all that went through the first goes through the second. Prints `FibEvent` lines.
  *
  * Times come from route notifications. The kernel does not notify the routes that go with a nexthop object or a link,
  * and a reader that is too slow loses some: after either the table is read again, until it is as awaited.
  */
+
 import { AF_INET, decodeRoute, encodeRouteDump, NetlinkSocket, RouteMessage, pollReadable } from 'netlink';
 import { RTM_DELNEXTHOP, RTM_DELROUTE, RTM_NEWROUTE, RTNLGRP_IPV4_ROUTE, RTNLGRP_NEXTHOP } from 'netlink';
 import { monotonicMs } from './clock.js';
+import { ForwardingWatch } from './forwarding-watch.js';
 import type { FibEvent } from './load/plan.js';
 import { Prefixes } from './load/prefixes.js';
 
@@ -55,8 +58,13 @@ class TableWatch {
     }
   }
 
-  tell(event: FibEvent['event']): void {
-    const line: FibEvent = { event, atMs: monotonicMs(), overruns: this.#overruns };
+  close(): void {
+    this.#events.close();
+    this.#requests.close();
+  }
+
+  tell(event: FibEvent['event'], atMs = monotonicMs()): void {
+    const line: FibEvent = { event, atMs, overruns: this.#overruns };
     process.stdout.write(`${JSON.stringify(line)}\n`);
   }
 
@@ -89,9 +97,18 @@ class TableWatch {
 }
 
 const count = Number(process.argv[2]);
+const [, , , from, to] = process.argv;
 const watch = new TableWatch(count);
 watch.tell('ready');
 watch.waitFor(count);
 watch.tell('all');
-watch.waitFor(0);
-watch.tell('none');
+if (from !== undefined && to !== undefined) {
+  // A listener more is work for the kernel.
+  watch.close();
+  const forwarding = new ForwardingWatch(count);
+  forwarding.waitFor(from);
+  watch.tell('restored', forwarding.waitFor(to));
+} else {
+  watch.waitFor(0);
+  watch.tell('none');
+}

@@ -161,6 +161,10 @@ const PHASE_TEXTS = [
   ['churn', 'latency of single updates, from send to receive, while 1,000 a second go through'],
   ['refresh', 'the receiver has seen every prefix again after its ROUTE-REFRESH'],
   ['install, uninstall', "the kernel's main table holds all prefixes or none, by its route notifications"],
+  [
+    'failover',
+    'the kernel, asked for every prefix, forwards through the second sender; the first closed its connection',
+  ],
 ] as const;
 
 /** The page for `docs/`. */

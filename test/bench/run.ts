@@ -13,7 +13,7 @@ import { DaemonProcess } from '../interop/fixtures/process.js';
 import { monotonicMs } from './clock.js';
 import { READY } from './load/plan.js';
 import type { Plan, Result, SpeakerStarted } from './load/plan.js';
-import type { Place } from './place.js';
+import type { Line, Place } from './place.js';
 import type { Scenario } from './scenarios.js';
 import type { Installed } from './speakers/all.js';
 import { machineCpuSeconds } from './usage.js';
@@ -76,7 +76,7 @@ export async function runOnce(
     const output = new LineReader(generator);
     await output.first(READY);
     if (scenario.kernel) {
-      const command = line.ours(process.execPath, FIB_WATCH, String(scenario.prefixes));
+      const command = line.ours(process.execPath, FIB_WATCH, String(scenario.prefixes), ...gateways(scenario, line));
       const watch = startChild(command, niceness, children);
       await once(watch.stdout!, 'readable');
       watch.stdout!.pipe(generator.stdin!);
@@ -115,6 +115,11 @@ export async function runOnce(
     process.off('exit', cleanUp);
     cleanUp();
   }
+}
+
+/** What fib-watch is to see in a failover: from which gateway to which. */
+function gateways({ phases }: Scenario, { sessions }: Line): string[] {
+  return phases.includes('failover') ? sessions.slice(0, 2).map(({ address }) => address) : [];
 }
 
 /** A process in a session of its own, with pipes. */

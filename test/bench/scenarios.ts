@@ -10,7 +10,9 @@ export type Phase =
   | 'refresh'
   /** Timed by what the kernel has, not by receivers. */
   | 'install'
-  | 'uninstall';
+  | 'uninstall'
+  /** The first sender is lost: over when the kernel forwards through the second. */
+  | 'failover';
 
 export interface Scenario {
   readonly name: string;
@@ -25,6 +27,8 @@ export interface Scenario {
   readonly kind: PrefixKind;
   /** All senders announce the same prefixes. */
   readonly same: boolean;
+  /** The first sender's paths are the best, instead of each sender's for some prefixes. */
+  readonly primary: boolean;
   /** The speaker installs into the kernel. */
   readonly kernel: boolean;
   readonly phases: readonly Phase[];
@@ -40,6 +44,7 @@ const plain = {
   reflector: false,
   kind: 'table',
   same: false,
+  primary: false,
   kernel: false,
   unreported: [],
   churnSeconds: 0,
@@ -47,6 +52,17 @@ const plain = {
 } as const;
 
 const reflector = { ...plain, receivers: 0, reflector: true, kind: 'blocks' } as const;
+const failover = {
+  ...plain,
+  title: 'two senders of the same prefixes, the better one is lost: the kernel forwards through the other',
+  senders: 2,
+  receivers: 0,
+  same: true,
+  primary: true,
+  kernel: true,
+  phases: ['install', 'failover'],
+  unreported: ['install'],
+} as const;
 const ROUND: readonly Phase[] = ['announce', 'reannounce', 'withdraw'];
 
 const SCENARIOS: readonly Scenario[] = [
@@ -112,6 +128,9 @@ const SCENARIOS: readonly Scenario[] = [
     kernel: true,
     phases: ['install', 'uninstall'],
   },
+  { ...failover, name: 'S8a', prefixes: 1000 },
+  { ...failover, name: 'S8b', prefixes: 10_000 },
+  { ...failover, name: 'S8', prefixes: 200_000 },
 ];
 
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);

@@ -98,13 +98,17 @@ class Output {
   }
 }
 
-/** All sets of a sender in this generation. `competitors`: how many senders have the same prefixes. */
+/**
+ * All sets of a sender in this generation. `competitors`: how many senders have the same prefixes; `primary`: the first of
+ * them has the best paths to all.
+ */
 export function announcements(
   prefixes: Prefixes,
   sets: AttributeSets,
   sender: SenderIdentity,
   generation: number,
   competitors: number,
+  primary = false,
 ): Buffer {
   const out = new Output();
   const random = new Random(generation * 1000 + sender.number);
@@ -113,7 +117,7 @@ export function announcements(
     const from = sets.starts[set]!;
     const to = sets.ends[set]!;
     const first = prefixes.indexes[from]!;
-    const wins = competitors === 1 || winnerOf(first, competitors) === sender.number;
+    const wins = competitors === 1 || (primary ? 0 : winnerOf(first, competitors)) === sender.number;
     const span = prefixes.indexes[to - 1]! - first;
     const hops = competitors === 1 ? 0 : wins ? 3 : 4;
     writeAttributes(attributes, sender, generation, first, span, hops, random);

@@ -21,6 +21,8 @@ import { Receiver } from './receiver.js';
 
 /** Some speakers listen with a short backlog. */
 const HANDSHAKES_AT_ONCE = 6;
+/** Phases in which attributes are sent, of a generation of their own. */
+const ANNOUNCING: ReadonlySet<Phase> = new Set(['announce', 'reannounce', 'churn', 'install']);
 
 interface Sender {
   readonly identity: SenderIdentity;
@@ -33,7 +35,7 @@ interface Prepared {
   readonly send: () => Promise<unknown>;
   readonly reached: (receiver: Receiver) => boolean;
   /** The kernel decides instead of receivers. */
-  readonly kernel?: 'all' | 'none';
+  readonly kernel?: 'all' | 'none' | 'restored';
   readonly arm?: () => void;
   /** How far it is, when it does not end. */
   readonly progress?: () => string;
@@ -117,7 +119,8 @@ class Generator {
 
   async #phase(phase: Phase): Promise<boolean> {
     const { timeoutMs } = this.#plan;
-    if (phase !== 'withdraw' && phase !== 'drop' && phase !== 'refresh' && phase !== 'uninstall') this.#generation++;
+    if (ANNOUNCING.has(phase)) this.#generation++;
+    if (phase === 'failover') await this.#untilSpeakerRests();
     const prepared = this.#prepare(phase);
     globalThis.gc?.();
     for (const { receiver } of this.#receivers) receiver!.expect(this.#generation);
@@ -176,7 +179,7 @@ class Generator {
       case 'install': {
         const competitors = scenario.same ? scenario.senders : 1;
         const buffers = this.#senders.map(({ identity, sets }) =>
-          announcements(this.#prefixes, sets, identity, this.#generation, competitors),
+          announcements(this.#prefixes, sets, identity, this.#generation, competitors, scenario.primary),
         );
         return {
           send: sendAll(buffers),
@@ -194,6 +197,13 @@ class Generator {
         return { send: ceaseAll, reached: holdsNothing };
       case 'uninstall':
         return { send: ceaseAll, reached: holdsNothing, kernel: 'none' };
+      case 'failover':
+        return {
+          send: () => Promise.resolve(this.#senders[0]!.peer.close()),
+          reached: holdsNothing,
+          kernel: 'restored',
+          progress: () => 'the kernel does not forward everything through the second sender',
+        };
       case 'refresh':
         return {
           arm: () => {
@@ -208,6 +218,19 @@ class Generator {
       case 'churn':
         return this.#prepareChurn();
     }
+  }
+
+  /** What it has to do about the second sender's paths, too, is done when it uses no CPU time any more. */
+  async #untilSpeakerRests(): Promise<void> {
+    const pids = [this.#started!.pid];
+    const deadlineMs = monotonicMs() + this.#plan.timeoutMs;
+    for (let before = -1; monotonicMs() < deadlineMs;) {
+      const { cpuSeconds } = usageOf(pids);
+      if (cpuSeconds - before <= 0.02) break;
+      before = cpuSeconds;
+      await sleep(1000);
+    }
+    await sleep(this.#plan.settleMs);
   }
 
   #prepareChurn(): Prepared {

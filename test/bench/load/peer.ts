@@ -84,6 +84,7 @@ export class Peer {
     this.#socket?.end(message(Type.notification, [6, 2]));
   }
 
+  /** As when it dies: the connection is closed without a word. */
   close(): void {
     clearInterval(this.#keepalives);
     this.onFailure = () => undefined;

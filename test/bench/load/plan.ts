@@ -56,7 +56,7 @@ export interface Result {
 
 /** What fib-watch says, and the runner hands on to the generator's standard input. */
 export interface FibEvent {
-  readonly event: 'ready' | 'all' | 'none';
+  readonly event: 'ready' | 'all' | 'none' | 'restored';
   /** Monotonic milliseconds. */
   readonly atMs: number;
   readonly overruns: number;

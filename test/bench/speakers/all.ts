@@ -5,10 +5,10 @@ import { frr } from './frr.js';
 import { gobgp } from './gobgp.js';
 import { openbgpd } from './openbgpd.js';
 import type { Speaker } from './speaker.js';
-import { tortie, tortieWithPolicy } from './tortie.js';
+import { tortie, tortieWithPolicy, tortieWithSysctls } from './tortie.js';
 
-/** Tortie with policies is one, too: what they cost is measured beside Tortie without. */
-export const RIVALS: readonly Speaker[] = [bird, frr, gobgp, openbgpd, tortieWithPolicy];
+/** Tortie with policies, or allowed to set kernel settings, is one, too: measured beside Tortie without. */
+export const RIVALS: readonly Speaker[] = [bird, frr, gobgp, openbgpd, tortieWithPolicy, tortieWithSysctls];
 export { tortie };
 
 /** A speaker that is here. */

@@ -47,10 +47,18 @@ export const tortieWithPolicy: Speaker = {
   command: (setup) => start(setup, { import: 'careful', export: 'careful' }, POLICY_KEYS),
 };
 
+/** It may set `net.ipv4.nexthop_compat_mode`, which tells how fast a nexthop object is replaced. */
+export const tortieWithSysctls: Speaker = {
+  ...tortie,
+  name: 'tortie-sysctls',
+  command: (setup) => start(setup, { import: 'accept', export: 'accept' }, {}, { setSysctls: true }),
+};
+
 function start(
   { folder, address, port, asn, peers, reflector, kernel, profileFolder, write }: SpeakerSetup,
   policies: object,
   keys: object,
+  fib: object = {},
 ): string {
   const shared = { ...(reflector && { routeReflectorClient: true }), ...policies };
   const file = write(
@@ -61,7 +69,7 @@ function start(
       listen: [address],
       port,
       peers: peers.map((peer) => ({ address: peer.address, asn: peer.asn, passive: true, holdTime: 90, ...shared })),
-      fib: { enabled: kernel },
+      fib: { enabled: kernel, ...fib },
       control: { socket: `${folder}/control.sock` },
       log: { level: 'warn' },
       ...keys,
