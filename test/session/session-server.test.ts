@@ -1,7 +1,8 @@
 /** Listeners, strangers, listen ranges, restarts, and the TCP options on real sockets. */
 import { execFileSync } from 'node:child_process';
+import { connect } from 'node:net';
 import t from 'tap';
-import { MessageType, encodeNotification } from 'bgp-parse';
+import { MessageType, encodeNotification, parseAddress } from 'bgp-parse';
 import type { PeerSession } from '../../src/session/peer-session.js';
 import { SessionServer } from '../../src/session/session-server.js';
 import { systemClock } from '../../src/support/clock.js';
@@ -210,6 +211,26 @@ t.test('TCP MD5: right keys meet, wrong keys never', { skip }, async (t) => {
     encoding: 'utf8',
   });
   t.match(sockets, /md5keys:127\.0\.74\.12/, 'it is on the wire');
+});
+
+t.test('the key of a range of one address outlives the peer of that address', { skip }, async (t) => {
+  const host = await openHost('127.0.74.30');
+  const right = await openHost('127.0.74.31', { listen: false });
+  t.teardown(() => Promise.all([host.close(), right.close()]));
+  const range = parseAddress('127.0.74.31')!;
+  host.server.setRangePassword(range, 32, 'of-the-range');
+  const { session } = host.session('127.0.74.31', { passive: true, password: 'of-the-range' });
+  session.start();
+  await session.dispose();
+  t.equal(host.server.session('127.0.74.31'), undefined, 'it has gone');
+  // Without the key a stranger would be told Cease; with it, the kernel does not answer at all.
+  const socket = connect({ host: host.address, port: host.port, localAddress: '127.0.74.31' });
+  t.teardown(() => void socket.destroy());
+  socket.on('error', () => undefined);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.ok(socket.connecting, 'unsigned: no answer');
+  host.server.setRangePassword(range, 32, undefined);
+  await until(() => !socket.connecting, 'without the range, an answer');
 });
 
 t.test('a password that the listener cannot take shuts the door', async (t) => {
