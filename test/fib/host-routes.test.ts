@@ -64,8 +64,10 @@ t.test(
     t.match(ip('route get 172.18.0.9'), / src 172\.17\.0\.1 /);
     t.match(ip('-6 route get fd00:18::9'), / src fd00:17::1 /);
 
+    // Taking over from a run without it may have counted some: the nexthop objects of that run go, and routes with them.
+    const { repaired } = h.fib.counts();
     ip('route replace 172.18.0.0/24 via 192.168.245.172 dev ens33 src 192.168.245.168 metric 20 proto bgp');
-    await until('repaired', () => h.fib.counts().repaired === 1 && isRight());
+    await until('repaired', () => h.fib.counts().repaired > repaired && isRight());
 
     // The address goes, and takes its routes along; it comes back.
     ip('addr del 172.17.0.1/24 dev br0');
