@@ -119,7 +119,7 @@ for (const [what, clusters] of [
         )
       ).join('\n');
     const before = await table();
-    t.match(before, /172\.18\.0\.0\/24 via 192\.168\.245\.172/);
+    t.match(before, /172\.18\.0\.0\/24 (nhid \d+ )?via 192\.168\.245\.172/);
     const monitors = hosts.map((site) => new RouteMonitor(site));
     t.teardown(() => Promise.all(monitors.map((monitor) => monitor.stop())));
     // The monitor listens as soon as it shows a change of ours.
