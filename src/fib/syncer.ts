@@ -311,10 +311,21 @@ export class Syncer {
     }
     for (const [index, leads] of this.#leads.entries()) {
       for (const code of leads.takeDropped()) {
-        if (this.objects.isDisowned(code)) this.#removeIfWorthIt(this.mirror.tables[index]!, code);
+        if (!this.objects.isDisowned(code) || this.#isLeftFor(index, code)) continue;
+        this.#removeIfWorthIt(this.mirror.tables[index]!, code);
       }
     }
     this.#buryObjects();
+  }
+
+  /** Whether routes on an object wait to be led elsewhere: until then they forward by it. */
+  #isLeftFor(index: number, code: number): boolean {
+    const { installed, nextHop, rowLimit } = this.mirror.tables[index]!.rows;
+    for (let row = 0; row < rowLimit; row++) {
+      if (installed[row] !== code || nextHop[row] === 0) continue;
+      if (this.#leads[index]!.codeOf(nextHop[row]!) !== NO_GATEWAY) return true;
+    }
+    return false;
   }
 
   /** When all routes of an object are to go, it goes, and they with it. */

@@ -227,6 +227,35 @@ t.test('an object that is lost while its next hop moves is buried once', (t) => 
   t.end();
 });
 
+t.test('routes that wait to be led elsewhere keep their object until they are', (t) => {
+  const b = new Bench();
+  const count = 3000;
+  b.track(1, '10.0.1.5');
+  b.track(2, '10.0.1.6');
+  const set = b.define(1, [1], [2]);
+  const all = (target: number) => {
+    for (let i = 0; i < count; i++) b.want(i + 1, `20.${i >> 8}.${i & 255}.0/24`, target);
+  };
+  all(set);
+  b.settle();
+  t.equal(b.ours().length, count);
+  // The peer is lost; the speaker decides anew, and names the set no more before the kernel has heard of any route.
+  b.syncer.setNextHopDown(1, true);
+  all(2);
+  b.syncer.forgetNextHopSet(set);
+  b.syncer.forgetNextHop(1);
+  let least = count;
+  for (let wait = 0; wait !== Infinity;) {
+    wait = b.syncer.step();
+    least = Math.min(least, b.ours().length);
+    if (wait !== Infinity) b.nowMs += wait;
+  }
+  t.equal(least, count, 'no route was gone at any step');
+  t.ok(b.ours().every((route) => route.endsWith(' via 10.0.1.6 1')));
+  t.equal(b.kernel.nexthops.size, 1, 'and the old object goes afterwards');
+  t.end();
+});
+
 t.test('recursion through foreign routes only, never through our own', (t) => {
   const b = new Bench();
   b.track(1, '20.0.0.5');
