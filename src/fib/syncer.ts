@@ -311,8 +311,9 @@ export class Syncer {
     }
     for (const [index, leads] of this.#leads.entries()) {
       for (const code of leads.takeDropped()) {
-        if (!this.objects.isDisowned(code) || this.#isLeftFor(index, code)) continue;
-        this.#removeIfWorthIt(this.mirror.tables[index]!, code);
+        // In this order: looking through the rows is for the few objects that many routes are on.
+        if (!this.objects.isDisowned(code) || !this.#isWorthRemoving(this.mirror.tables[index]!, code)) continue;
+        if (!this.#isLeftFor(index, code)) this.objects.remove(code);
       }
     }
     this.#buryObjects();
@@ -334,15 +335,17 @@ export class Syncer {
       const leaving = new Int32Array(this.objects.users.length);
       if (!table.countLeaving(leaving)) continue;
       leaving.forEach((count, index) => {
-        if (count && count === this.objects.users[index]) this.#removeIfWorthIt(table, OBJECT_CODE + index);
+        const code = OBJECT_CODE + index;
+        if (count && count === this.objects.users[index] && this.#isWorthRemoving(table, code))
+          this.objects.remove(code);
       });
     }
     this.#buryObjects();
   }
 
-  #removeIfWorthIt(table: FamilyTable, code: number): void {
+  #isWorthRemoving(table: FamilyTable, code: number): boolean {
     const users = this.objects.users[code - OBJECT_CODE]!;
-    if (users >= FEW_ROUTES && users >= table.rows.used * WALK_SHARE) this.objects.remove(code);
+    return users >= FEW_ROUTES && users >= table.rows.used * WALK_SHARE;
   }
 
   #removeIdleObjects(): void {
