@@ -240,6 +240,16 @@ export function getIntegerOption(fd: number, level: number, option: number): num
   return value[0]!;
 }
 
+/** Reads an option of up to `most` octets. */
+export function getsockopt(fd: number, level: number, option: number, most: number): Uint8Array {
+  const value = new Uint8Array(most);
+  const length = new Uint32Array([most]);
+  if ((cGetsockopt(fd, level, option, value, length) as number) < 0) {
+    throw new SystemError('getsockopt', koffi.errno(), `(${level}, ${option})`);
+  }
+  return value.subarray(0, length[0]);
+}
+
 /** The socket's own raw sockaddr. */
 export function getsockname(fd: number): Uint8Array {
   const name = new Uint8Array(128);

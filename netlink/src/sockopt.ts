@@ -21,6 +21,8 @@ const IPV6_TCLASS = 67;
 const IPV6_MINHOPCOUNT = 73;
 const IPPROTO_TCP = 6;
 const TCP_MD5SIG = 14;
+const TCP_SAVE_SYN = 27;
+const TCP_SAVED_SYN = 28;
 const TCP_MD5SIG_EXT = 32;
 const TCP_MD5SIG_FLAG_PREFIX = 1;
 
@@ -106,6 +108,22 @@ export function setMinTtl(fd: number, family: SocketFamily, ttl: number): void {
     libc.setIntegerOption(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, ttl);
     setIfMapped(fd, IP_MINTTL, ttl);
   }
+}
+
+/** On a listener: the kernel keeps the headers of the SYN of each connection, for `savedSynTtl` (Linux 4.2). */
+export function saveSyn(fd: number): void {
+  libc.setIntegerOption(fd, IPPROTO_TCP, TCP_SAVE_SYN, 1);
+}
+
+/**
+ * TTL (hop limit) with which the SYN of an accepted connection arrived; undefined when the kernel has not kept it (the
+ * listener was not told `saveSyn`, or it was answered with a SYN cookie). Can be asked once.
+ */
+export function savedSynTtl(fd: number): number | undefined {
+  // An IPv6 header with extensions, and the largest TCP header.
+  const headers = libc.getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, 512);
+  if (headers.length < 20) return undefined;
+  return headers[headers[0]! >> 4 === 4 ? 8 : 7];
 }
 
 /** RFC 4271 Appendix E: BGP is sent with IP precedence 110 (DSCP CS6, 0xc0). */

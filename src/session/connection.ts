@@ -228,6 +228,11 @@ export class Connection {
   }
 }
 
+/** Descriptor of an accepted socket, for socket options only; undefined when it is gone. */
+export function acceptedFd(socket: net.Socket): number | undefined {
+  return (socket as unknown as SocketWithHandle)._handle?.fd;
+}
+
 function socketOptions(buffer: Uint8Array, receive: (length: number) => boolean): net.SocketConstructorOpts {
   return {
     onread: { buffer, callback: receive },

@@ -26,7 +26,7 @@ import { bareAddress, isLinkLocal, peerKey } from './address.js';
 import { Attempt } from './attempt.js';
 import type { AttemptOwner, Ending, MessageCounters } from './attempt.js';
 import { collide, preferredInitiator } from './collision.js';
-import { Connection } from './connection.js';
+import { Connection, acceptedFd } from './connection.js';
 import { negotiate } from './negotiate.js';
 import { checkOpen } from './open-check.js';
 import { OfferLevel, offerOpen } from './open-offer.js';
@@ -64,6 +64,8 @@ export interface PeerSessionDeps {
 }
 
 const NO_DATA = new Uint8Array(0);
+/** Never sent: there is no connection. */
+const NO_WORD = { code: 0, subcode: 0, data: NO_DATA };
 
 export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner {
   readonly address: AddressBytes;
@@ -252,7 +254,16 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     return this.#options.peer.ttlSecurityHops !== undefined;
   }
 
-  accept(socket: net.Socket, listenerFamily: 4 | 6): void {
+  accept(socket: net.Socket, listenerFamily: 4 | 6): string | undefined {
+    const fd = acceptedFd(socket);
+    if (fd === undefined) return undefined;
+    // First of all: what must not come in ends no connection of the peer either.
+    try {
+      applyToAccepted(fd, listenerFamily, this.address, this.#socketOptions);
+    } catch (error) {
+      socket.destroy();
+      return this.#turnAway(error instanceof Error ? error.message : String(error));
+    }
     // The peer's own earlier connection: it would not open another if that one still lived.
     for (const attempt of [this.#primary, this.#secondary]) {
       const waiting = attempt?.state === 'OpenSent' || attempt?.state === 'OpenConfirm';
@@ -269,18 +280,19 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     if (!connection) {
       // RFC 4271 §8.2.2: Idle refuses all connections. Said without a NOTIFICATION, so that the peer only waits a little.
       socket.destroy();
-      return;
-    }
-    try {
-      if (connection.fd !== undefined) applyToAccepted(connection.fd, listenerFamily, this.#socketOptions);
-    } catch (error) {
-      // Unguarded (GTSM) is worse than not at all.
-      this.#deps.log.warn({ peer: this.key, error: String(error) }, 'connection refused: its options cannot be set');
-      connection.destroy();
-      return;
+      return undefined;
     }
     if (attempt !== this.#primary) this.#secondary = attempt;
     attempt.accept(connection);
+    return undefined;
+  }
+
+  #turnAway(text: string): string {
+    if (!this.established) this.lastError = `connection refused: ${text}`;
+    // A dynamic session is there for this connection alone.
+    if (this.dynamic && this.#primary.state === 'Active')
+      this.#primary.feed({ type: 'ManualStop', notification: NO_WORD });
+    return text;
   }
 
   #attemptForAccepted(): Attempt | undefined {

@@ -10,9 +10,9 @@ import { CeaseSubcode, NotificationCode, encodeNotification } from 'bgp-parse';
 import type { AddressBytes } from 'bgp-parse';
 import type { Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
-import { bareAddress, parseSocketAddress, peerKey, scopeOf } from './address.js';
+import { parseSocketAddress, peerKey, scopeOf } from './address.js';
 import { SessionTimers } from './session-timers.js';
-import { familyOf, raiseListenerTtl, setListenerPassword } from './sockopt.js';
+import { closeSocket, familyOf, guardListenerTtl, prepareListener, setListenerPassword } from './sockopt.js';
 
 /** What the server needs of a session; PeerSession implements it. */
 export interface AcceptingSession {
@@ -27,8 +27,8 @@ export interface AcceptingSession {
   /** True until `start`, false after. */
   readonly stopped: boolean;
   start(): void;
-  /** Takes the connection, or refuses and closes it. */
-  accept(socket: net.Socket, listenerFamily: 4 | 6): void;
+  /** Takes the connection, or closes it: then with what people should know about it, if anything. */
+  accept(socket: net.Socket, listenerFamily: 4 | 6): string | undefined;
 }
 
 export interface SessionServerOptions {
@@ -77,6 +77,8 @@ export class SessionServer {
   readonly #passwords: { address: AddressBytes; prefixLength: number; password: string }[] = [];
   readonly #ttlRanges: AddressBytes[] = [];
   #listeners: { server: net.Server; family: 4 | 6 }[] = [];
+  /** A listener that is being opened: it is guarded like the others before it listens. */
+  #opening: { fd: number; family: 4 | 6 } | undefined;
   #lastRefusalLogMs = -Infinity;
   #refusedSinceLog = 0;
 
@@ -139,7 +141,7 @@ export class SessionServer {
     if (this.#sessions.get(session.key) !== session) return;
     this.#sessions.delete(session.key);
     this.#pendingDynamic.delete(session);
-    if (session.password !== undefined && !this.#keyless.delete(session.key)) {
+    if (hasOwnKey(session) && !this.#keyless.delete(session.key)) {
       // A range of one address has its key in the same place of the kernel: without it the door would stand open.
       const { address } = session;
       const range = this.#rangePassword(address, address.length * 8);
@@ -160,7 +162,7 @@ export class SessionServer {
     this.#setPassword(address, prefixLength, password);
     if (prefixLength < address.length * 8) return;
     for (const session of this.#sessions.values()) {
-      if (session.password !== undefined && Buffer.compare(session.address, address) === 0) this.#guard(session);
+      if (hasOwnKey(session) && Buffer.compare(session.address, address) === 0) this.#guard(session);
     }
   }
 
@@ -173,28 +175,50 @@ export class SessionServer {
   /** GTSM for everyone from a prefix: its first packets are answered with TTL 255 already (RFC 5082). */
   raiseRangeTtl(address: AddressBytes): void {
     this.#ttlRanges.push(address);
-    for (const { fd, family } of this.#listenersFor(address)) raiseListenerTtl(fd, family);
+    this.#guardTtl(address);
+  }
+
+  #guardTtl(address: AddressBytes): void {
+    for (const { fd, family } of this.#listenersFor(address)) guardListenerTtl(fd, family);
   }
 
   async #listen(host: string): Promise<void> {
-    const family = net.isIPv6(bareAddress(host)) ? 6 : 4;
+    const address = parseSocketAddress(host)!;
+    const family = familyOf(address);
     // Paused: the handle moves to a socket of ours before anything is read (Connection.adopt).
     const server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket, family));
     // Port 0 means any free port, and the same one for every address.
     const port = this.#options.port === 0 ? (this.listening[0]?.port ?? 0) : this.#options.port;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
-      // ipv6Only: "0.0.0.0" and "::" stand side by side in `listen`.
-      server.listen({ host, port, backlog: BACKLOG, ipv6Only: true }, resolve);
-    });
+    try {
+      const fd = prepareListener(address, port, scopeOf(host));
+      try {
+        this.#guardOpening(fd, family);
+      } catch (error) {
+        closeSocket(fd);
+        throw error;
+      }
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ fd }, BACKLOG, resolve);
+      });
+    } catch (error) {
+      throw listenError(error as NodeJS.ErrnoException, host, port);
+    }
     server.on('error', (error) => this.#log.error({ address: host, port, error: error.message }, 'listener failed'));
     this.#listeners.push({ server, family });
-    for (const address of this.#ttlRanges) {
-      for (const { fd, family: of } of this.#listenersFor(address)) raiseListenerTtl(fd, of);
+  }
+
+  /** Every key and TTL that a listener of the family has, on one that is not open yet. */
+  #guardOpening(fd: number, family: 4 | 6): void {
+    this.#opening = { fd, family };
+    try {
+      for (const address of this.#ttlRanges) this.#guardTtl(address);
+      for (const session of this.#sessions.values()) this.#guard(session);
+      for (const { address, prefixLength, password } of this.#passwords)
+        this.#setPassword(address, prefixLength, password);
+    } finally {
+      this.#opening = undefined;
     }
-    for (const session of this.#sessions.values()) this.#guard(session);
-    for (const { address, prefixLength, password } of this.#passwords)
-      this.#setPassword(address, prefixLength, password);
   }
 
   #accept(socket: net.Socket, listenerFamily: 4 | 6): void {
@@ -212,10 +236,11 @@ export class SessionServer {
       this.#sessions.get(peerKey(address, undefined)) ??
       this.#dynamic(address, interfaceName);
     if (!session || session === 'refused' || this.#keyless.has(session.key)) {
-      this.#refuse(socket, text, session === 'refused');
+      this.#refuse(socket, text, session === 'refused' ? undefined : this.#whyRefused(session));
       return;
     }
-    session.accept(socket, listenerFamily);
+    const why = session.accept(socket, listenerFamily);
+    if (why !== undefined) this.#countRefusal(text, why);
   }
 
   #dynamic(address: AddressBytes, interfaceName: string | undefined): AcceptingSession | 'refused' | undefined {
@@ -234,9 +259,14 @@ export class SessionServer {
     return session;
   }
 
-  #refuse(socket: net.Socket, address: string, logged: boolean): void {
-    this.refusedConnections++;
-    if (!logged) this.#refusedSinceLog++;
+  #whyRefused(session: AcceptingSession | undefined): string {
+    if (session) return 'the listener has no key for this peer';
+    return this.#pendingDynamic.size >= this.pendingLimit
+      ? `${this.pendingLimit} dynamic peers are not Established yet (limits.pendingSessions)`
+      : 'no peer is configured for the address';
+  }
+
+  #refuse(socket: net.Socket, address: string, why: string | undefined): void {
     const nowMs = this.#clock.nowMs();
     // RFC 4486 §4: say so, then go; no memory is kept for strangers.
     const rejected = {
@@ -251,11 +281,17 @@ export class SessionServer {
     if (this.#rejections++ < REJECTIONS_PER_SECOND) {
       socket.end(encodeNotification(rejected), () => socket.destroy());
     } else socket.destroy();
-    if (logged || nowMs - this.#lastRefusalLogMs < REFUSAL_LOG_INTERVAL_MS) return;
-    this.#log.warn(
-      { address, refused: this.#refusedSinceLog },
-      'connection refused: no peer is configured for the address',
-    );
+    this.#countRefusal(address, why);
+  }
+
+  /** `why`: undefined = its owner has said so. */
+  #countRefusal(address: string, why: string | undefined): void {
+    this.refusedConnections++;
+    if (why === undefined) return;
+    this.#refusedSinceLog++;
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#lastRefusalLogMs < REFUSAL_LOG_INTERVAL_MS) return;
+    this.#log.warn({ address, refused: this.#refusedSinceLog }, `connection refused: ${why}`);
     this.#lastRefusalLogMs = nowMs;
     this.#refusedSinceLog = 0;
   }
@@ -267,12 +303,13 @@ export class SessionServer {
   }
 
   /** What the session asks of the listeners. A key that cannot be set shuts the door instead of leaving it open. */
-  #guard({ key, address, password, ttlSecurity }: AcceptingSession): void {
+  #guard(session: AcceptingSession): void {
+    const { key, address, password, ttlSecurity } = session;
     try {
-      if (ttlSecurity) for (const { fd, family } of this.#listenersFor(address)) raiseListenerTtl(fd, family);
-      if (password !== undefined) this.#setPassword(address, undefined, password);
+      if (ttlSecurity) this.#guardTtl(address);
+      if (hasOwnKey(session)) this.#setPassword(address, undefined, password);
     } catch (error) {
-      if (password !== undefined) this.#keyless.add(key);
+      if (hasOwnKey(session)) this.#keyless.add(key);
       const text = error instanceof Error ? error.message : String(error);
       this.#log.error({ peer: key, error: text }, 'the listener cannot guard this peer: it may only be dialled');
     }
@@ -280,11 +317,17 @@ export class SessionServer {
 
   /** The listeners that can see the address: an IPv6-only one never sees IPv4. */
   #listenersFor(address: AddressBytes): { fd: number; family: 4 | 6 }[] {
+    if (this.#opening) return this.#opening.family === familyOf(address) ? [this.#opening] : [];
     return this.#listeners.flatMap(({ server, family }) => {
       const fd = (server as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
       return fd >= 0 && familyOf(address) === family ? [{ fd, family }] : [];
     });
   }
+}
+
+/** Dynamic peers are signed with the key of their range; keys of their own would fill the listener's few. */
+function hasOwnKey(session: AcceptingSession): boolean {
+  return session.password !== undefined && !session.dynamic;
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {

@@ -6,12 +6,16 @@
  * `multihop` or `ttlSecurity` say otherwise; internal peers keep the system's default.
  */
 import {
+  SystemError,
   bindSocket,
   bindToDevice,
   clearTcpMd5,
   closeSocket,
   createTcpSocket,
   interfaceIndex,
+  saveSyn,
+  savedSynTtl,
+  setIpv6Only,
   setMinTtl,
   setTcpMd5,
   setTrafficClass,
@@ -81,14 +85,60 @@ export function prepareDial(target: SocketTarget, options: SocketOptions): numbe
 /** For `ttl`: what the system sends by itself. */
 const SYSTEM_TTL = -1;
 
-/** RFC 5082 §3: a peer that guards itself drops our SYN-ACK unless it is sent with 255, and that is the listener's. */
-export function raiseListenerTtl(fd: number, listenerFamily: SocketFamily): void {
-  setTtl(fd, listenerFamily, 255);
+/** A bound socket that does not listen yet: its guards are set first, so that nobody gets in before them. */
+export function prepareListener(address: AddressBytes, port: number, interfaceName: string | undefined): number {
+  const family = familyOf(address);
+  const fd = createTcpSocket(family);
+  try {
+    // "0.0.0.0" and "::" stand side by side in `listen`.
+    if (family === 6) setIpv6Only(fd, true);
+    bindSocket(fd, address, port, interfaceName === undefined ? 0 : interfaceIndex(interfaceName));
+    return fd;
+  } catch (error) {
+    closeSocket(fd);
+    throw error;
+  }
 }
 
-/** Options of an accepted connection; its MD5 key is the listener's, its TTL may be (see `raiseListenerTtl`). */
-export function applyToAccepted(fd: number, listenerFamily: SocketFamily, options: SocketOptions): void {
+export { closeSocket };
+
+/**
+ * RFC 5082 §3: a peer that guards itself drops our SYN-ACK unless it is sent with 255, and that is the listener's. The
+ * least TTL cannot be: other peers come by the same listener. So the TTL of each SYN is kept for `applyToAccepted`.
+ */
+export function guardListenerTtl(fd: number, listenerFamily: SocketFamily): void {
+  setTtl(fd, listenerFamily, 255);
+  saveSyn(fd);
+}
+
+/**
+ * Options of an accepted connection. Throws when it must not go on: what arrived before the least TTL was set is in the
+ * socket's buffer already, so it counts with what TTL the connection was opened.
+ */
+export function applyToAccepted(
+  fd: number,
+  listenerFamily: SocketFamily,
+  address: AddressBytes,
+  options: SocketOptions,
+): void {
+  const { minTtl, password } = options;
   setTtls(fd, listenerFamily, { ...options, ttl: options.ttl ?? SYSTEM_TTL });
+  if (minTtl !== undefined) {
+    const ttl = savedSynTtl(fd);
+    if (ttl === undefined) throw new Error('ttlSecurity: the TTL it came with is not known (SYN flood?)');
+    if (ttl < minTtl) throw new Error(`ttlSecurity: it came with TTL ${ttl}, the least is ${minTtl}`);
+  }
+  // The listener's key is on it, unless it was opened before there was one, or with another.
+  if (password !== undefined) signAccepted(fd, listenerFamily, address, password);
+}
+
+function signAccepted(fd: number, family: SocketFamily, address: AddressBytes, password: string): void {
+  try {
+    attempt('password', () => setTcpMd5(fd, family, { address }, password));
+  } catch (error) {
+    // Before Linux 5.8 a connected socket takes no key.
+    if (!(error instanceof Error && error.cause instanceof SystemError && error.cause.code === 'EINVAL')) throw error;
+  }
 }
 
 /** Sets (or with undefined clears) the key of a peer on a listener. */
@@ -99,8 +149,11 @@ export function setListenerPassword(
   password: string | undefined,
 ): void {
   if (password === undefined) clearTcpMd5(fd, listenerFamily, target);
-  else attempt('password', () => setTcpMd5(fd, listenerFamily, target, password));
+  else attempt('password', () => setTcpMd5(fd, listenerFamily, target, password), KEY_MEMORY);
 }
+
+/** A socket may hold about 150 keys where this is 20480, and 960 where it is 131072. */
+const KEY_MEMORY = 'the keys of a listener take their memory from net.core.optmem_max: raise it, or use a listen range';
 
 export function familyOf(address: AddressBytes): SocketFamily {
   return address.length === 4 ? 4 : 6;
@@ -114,10 +167,12 @@ function setTtls(fd: number, family: SocketFamily, options: SocketOptions): void
 }
 
 /** Errors name the configuration key: "localAddress: EADDRNOTAVAIL …". */
-function attempt(key: string, run: () => void): void {
+function attempt(key: string, run: () => void, onNoMemory = ''): void {
   try {
     run();
   } catch (error) {
-    throw new Error(`${key}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    const advice =
+      onNoMemory !== '' && error instanceof SystemError && error.code === 'ENOMEM' ? `; ${onNoMemory}` : '';
+    throw new Error(`${key}: ${error instanceof Error ? error.message : String(error)}${advice}`, { cause: error });
   }
 }
