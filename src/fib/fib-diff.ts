@@ -8,7 +8,7 @@
 import { DifferenceList, type PackedDifferences, type RouteLead } from './differences.js';
 import type { FamilyTable } from './family-table.js';
 import type { Gateway } from './gateways.js';
-import { groupShape } from './group-weights.js';
+import { groupShape, inProportion } from './group-weights.js';
 import type { Kernel, KernelListener, NexthopMessage, RouteMessage } from './kernel.js';
 import { OWN_BLACKHOLE_METRIC } from './own-blackholes.js';
 import { BLACKHOLE_TARGET } from './port.js';
@@ -253,7 +253,7 @@ class FibDiff implements KernelListener {
   /** The same number for what does the same. */
   #intern(form: Form): number {
     const { type, tos, source, by, buckets, hops } = form;
-    const texts = hops.map(
+    const texts = inProportion(hops).map(
       ({ family, bytes, interfaceIndex, onlink, weight }) =>
         `${family}/${bytes?.join('.') ?? ''}/${interfaceIndex}/${onlink}*${weight}`,
     );

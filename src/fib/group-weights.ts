@@ -51,3 +51,13 @@ export function groupShape(lead: Lead, resilient: boolean): GroupShape {
 }
 
 const TIMERS = { idleTimer: IDLE_TIMER, unbalancedTimer: UNBALANCED_TIMER } as const;
+
+/** Weights by their smallest common measure: groups of the same proportions do the same. */
+export function inProportion<T extends { readonly weight: number }>(members: readonly T[]): readonly T[] {
+  const measure = members.reduce((most, { weight }) => greatestCommonDivisor(most, weight), 0);
+  return measure > 1 ? members.map((member) => ({ ...member, weight: member.weight / measure })) : members;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

@@ -73,6 +73,15 @@ export class Leads {
     return this.#entries.get(target)?.errno ?? 0;
   }
 
+  /** Where the objects of these targets are to lead now. */
+  *wanted(targets: Iterable<number>): Iterable<readonly [code: number, lead: Lead]> {
+    if (!this.#objects) return;
+    for (const target of targets) {
+      const code = this.#entries.get(target)?.code ?? NO_GATEWAY;
+      if (code !== NO_GATEWAY) yield [code, this.#targets.leadOf(target, this.#addressFamily)];
+    }
+  }
+
   /** Looks where a target leads now, and leads its object there; true = its rows must be looked at. */
   refresh(target: number): boolean {
     const entry = this.#entries.get(target);

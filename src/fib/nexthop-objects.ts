@@ -8,7 +8,7 @@
  */
 import type { ResilientGroup } from 'netlink';
 import { type Gateway, type Gateways, type Hop, NO_GATEWAY, OBJECT_CODE, OTHER_GATEWAY } from './gateways.js';
-import { groupShape } from './group-weights.js';
+import { groupShape, inProportion } from './group-weights.js';
 import { type Kernel, KernelOperation, type NexthopMessage } from './kernel.js';
 import type { NexthopIds } from './nexthop-ids.js';
 import { grown } from './prefix-table.js';
@@ -44,6 +44,8 @@ interface Member {
   readonly gateway: number;
   /** Groups it is in. */
   groups: number;
+  /** Routes of others point at it as well: it is not removed while they do. */
+  foreign: boolean;
 }
 
 interface Shape {
@@ -135,6 +137,37 @@ export class NexthopObjects {
     return errno;
   }
 
+  /**
+   * Takes gateways out of all their groups at once, where these objects are all that have them, none is to keep them and
+   * each goes on with others: the gateway's own object goes, one message. The kernel deals the shares out again and,
+   * other than for a group that is replaced, says nothing about any route (`nexthop_compat_mode`). What is left to
+   * change is `replace`'s.
+   */
+  leave(wanted: Iterable<readonly [code: number, lead: Lead]>): void {
+    const leaving = new Map<number, number>();
+    for (const [code, { hops, standby }] of wanted) {
+      const object = this.#objects[code - OBJECT_CODE];
+      if (!object || object.kind === SINGLE || this.#isDead(object)) continue;
+      const stays = ({ gateway }: Hop): boolean => [...hops, ...standby].some((hop) => hop.gateway === gateway);
+      if (!object.members.some(stays)) continue;
+      for (const hop of object.members) {
+        if (!stays(hop)) leaving.set(hop.gateway, (leaving.get(hop.gateway) ?? 0) + 1);
+      }
+    }
+    for (const [gateway, groups] of leaving) {
+      const member = this.#members.get(gateway);
+      if (!member || member.foreign || member.groups !== groups) continue;
+      const errno = this.#kernel.changeNexthop(KernelOperation.remove, plain(member.id));
+      // Where a link is down the kernel has been quicker.
+      if (errno && errno !== ERRNO.ENOENT) continue;
+      for (const object of this.#byId.values()) {
+        const rest = object.members.filter((hop) => hop.gateway !== gateway);
+        if (object.kind !== SINGLE && rest.length < object.members.length) this.#setMembers(object, rest);
+      }
+      this.#forgetMember(member);
+    }
+  }
+
   /** Removes an object, and with it the routes that point at it. False while routes of others do. */
   remove(code: number): boolean {
     const object = this.#objects[code - OBJECT_CODE]!;
@@ -215,7 +248,7 @@ export class NexthopObjects {
 
   /** Somebody's route points, or pointed, at this id; whether that is an object of ours. */
   usedByOthers(id: number): boolean {
-    const object = this.#byId.get(id);
+    const object = this.#byId.get(id) ?? this.#memberById.get(id);
     if (object) object.foreign = true;
     return object !== undefined;
   }
@@ -223,6 +256,7 @@ export class NexthopObjects {
   /** Before a whole reading, which tells of all users again. */
   forgetOthers(): void {
     for (const object of this.#byId.values()) object.foreign = false;
+    for (const member of this.#memberById.values()) member.foreign = false;
   }
 
   /** Gateways that must keep their ids. */
@@ -252,7 +286,7 @@ export class NexthopObjects {
       if (message.group.length) continue;
       const gateway = this.#gatewayOf(message);
       if (inGroups.has(message.id) && !this.#members.has(gateway) && !message.blackhole) {
-        this.#rememberMember({ id: message.id, gateway, groups: 0 });
+        this.#rememberMember({ id: message.id, gateway, groups: 0, foreign: false });
       } else {
         const object = this.#register(message.id, SINGLE);
         object.members = message.blackhole ? [] : [{ gateway, weight: 1 }];
@@ -371,7 +405,7 @@ export class NexthopObjects {
     const known = this.#members.get(gateway);
     if (known) return known;
     const { id, errno } = this.#add((id) => single(id, this.#ids.protocol, this.#gateways.get(gateway)!));
-    return errno || this.#rememberMember({ id, gateway, groups: 0 });
+    return errno || this.#rememberMember({ id, gateway, groups: 0, foreign: false });
   }
 
   /** Under the next id that nobody has. */
@@ -427,6 +461,7 @@ export class NexthopObjects {
 
   #dropIdleMembers(): void {
     for (const member of this.#idleMembers) {
+      if (member.foreign) continue;
       this.#kernel.changeNexthop(KernelOperation.remove, plain(member.id));
       this.#forgetMember(member);
     }
@@ -457,7 +492,7 @@ function codeOf(object: NexthopObject): number {
 
 /** The same for objects that do the same. */
 function keyOf({ kind, members }: { readonly kind: number; readonly members: readonly Hop[] }): string {
-  return `${kind} ${members
+  return `${kind} ${inProportion(members)
     .map(({ gateway, weight }) => `${gateway}*${weight}`)
     .sort()
     .join()}`;

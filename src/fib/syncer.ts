@@ -278,6 +278,7 @@ export class Syncer {
   /** Next hops lead elsewhere: objects first, all at once, then the rows that cannot stay as they are. */
   #nextHopsMoved(nextHops: readonly number[]): void {
     const targets = this.targets.concernedBy(nextHops);
+    this.objects.leave(this.#leads.flatMap((leads) => [...leads.wanted(targets)]));
     this.#leads.forEach((leads, index) => {
       const look = [...targets].filter((target) => leads.refresh(target));
       this.#markUsersOf(this.mirror.tables[index]!, look);

@@ -1,5 +1,7 @@
 /** Nexthop objects, groups and backups on the real kernel, in a network namespace of the test's own. */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { NetlinkSocket, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE } from 'netlink';
 import t, { type Test } from 'tap';
 import { FIRST_NEXT_HOP_SET } from '../../src/fib/port.js';
 import { FibStatus, Harness, until } from './fixtures/harness.js';
@@ -131,6 +133,41 @@ t.test('a backup takes over: by the kernel itself, and by a hint; routes are not
   await until('back', () => way('20.0.1.1') === 'eth1');
   t.equal(h.fib.counts().installed, 301);
   t.equal(h.fib.counts().repaired, 0, 'nothing of this is a repair');
+});
+
+t.test('a hint moves all groups at once, and nobody is told of a route (nexthop_compat_mode 1)', options, async (t) => {
+  t.equal(readFileSync('/proc/sys/net/ipv4/nexthop_compat_mode', 'utf8').trim(), '1', 'the default of the kernel');
+  const h = await started(t);
+  h.define(SET + 1, [1], [2]);
+  h.define(SET + 2, [1, 2, 3]);
+  h.define(SET + 3, [11], [12]);
+  const many = Array.from({ length: 500 }, (_, i) => ({
+    id: i,
+    prefix: `20.${i >> 8}.${i & 255}.0/24`,
+    nextHop: SET + 1 + (i & 1),
+  }));
+  h.submit(...many, { id: 1000, prefix: 'fd20::/32', nextHop: SET + 3 });
+  await installed(h, 501);
+  const listener = NetlinkSocket.open({ groups: [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE] });
+  t.teardown(() => listener.close());
+  let told = 0;
+  const listen = () => {
+    while (listener.receive(() => told++) === 'messages');
+    return told;
+  };
+  const spread = Array.from({ length: 200 }, (_, i) => `20.0.${2 * (i % 100) + 1}.${i}`);
+  h.fib.nextHopDown(1);
+  await until('all by the others', () => way('20.0.0.1') === 'eth2' && through('eth1', spread) === 0);
+  h.fib.nextHopDown(11);
+  await until('both families', () => way('fd20::1') === 'eth2');
+  t.equal(listen(), 0);
+  const third = through('eth3', spread);
+  t.ok(third > 60 && third < 140, `the rest shares: ${third} of 200 through eth3`);
+  t.strictSame([h.fib.counts().installed, h.fib.counts().repaired], [501, 0]);
+  t.strictSame([...(await h.fib.diff())], [], 'as wanted');
+  h.fib.nextHopUp(1);
+  await until('back', () => way('20.0.0.1') === 'eth1');
+  t.ok(listen() >= 500, 'whoever comes back is a change of the object, which is told for every route');
 });
 
 t.test('the kernel fails over even when nobody runs', options, async (t) => {

@@ -256,6 +256,72 @@ t.test('routes that wait to be led elsewhere keep their object until they are', 
   t.end();
 });
 
+t.test('a next hop leaves all its groups in one message, if nobody keeps it', (t) => {
+  const b = new Bench();
+  b.kernel.setLink(3, 'eth2', true);
+  b.kernel.addForeign(connected([10, 0, 3, 0], 3));
+  ['10.0.1.5', '10.0.2.5', '10.0.3.5', '10.0.1.5'].forEach((address, i) => b.track(i + 1, address));
+  const sets = [b.define(1, [1], [2]), b.define(2, [1, 2, 3]), b.define(3, [2], [1])];
+  sets.forEach((set, i) => b.want(i, `20.0.${i}.0/24`, set));
+  b.settle();
+  const before = b.kernel.nexthopWrites;
+  b.syncer.setNextHopDown(1, true);
+  t.equal(b.kernel.nexthopWrites, before + 1, 'one');
+  const leads = ['20.0.0.0/24 via 10.0.2.5 2', '20.0.1.0/24 via 10.0.2.5 2 + 10.0.3.5 3', '20.0.2.0/24 via 10.0.2.5 2'];
+  t.strictSame(b.ours(), leads);
+  b.settle();
+  t.equal(b.kernel.nexthopWrites, before + 1, 'and nothing is left to do: the shares are as they should be');
+  t.equal(b.syncer.repaired, 0);
+
+  b.syncer.setNextHopDown(1, false);
+  b.settle();
+  // Another next hop leads there as well, and its routes stay.
+  const other = b.define(4, [4], [3]);
+  b.want(4, '20.0.4.0/24', other);
+  b.settle();
+  b.syncer.setNextHopDown(1, true);
+  b.settle();
+  t.strictSame(b.ours(), [...leads, '20.0.4.0/24 via 10.0.1.5 1']);
+  b.syncer.setNextHopDown(4, true);
+  t.strictSame(b.ours(), [...leads, '20.0.4.0/24 via 10.0.3.5 3']);
+
+  // A group that would be left with nobody is led elsewhere first.
+  b.want(5, '20.0.5.0/24', b.define(5, [2]));
+  b.settle();
+  b.syncer.setNextHopDown(1, false);
+  b.syncer.setNextHopDown(4, false);
+  b.syncer.setNextHopDown(2, true);
+  b.settle();
+  t.strictSame(b.ours(), [
+    '20.0.0.0/24 via 10.0.1.5 1',
+    '20.0.1.0/24 via 10.0.1.5 1 + 10.0.3.5 3',
+    '20.0.2.0/24 via 10.0.1.5 1',
+    '20.0.4.0/24 via 10.0.1.5 1',
+  ]);
+  b.syncer.removeAll();
+  t.same(b.kernel.nexthops, new Map());
+  t.end();
+});
+
+t.test('a route of somebody else on what groups are made of is spared', (t) => {
+  const b = new Bench();
+  b.track(1, '10.0.1.5');
+  b.track(2, '10.0.2.5');
+  b.want(1, '20.0.0.0/24', b.define(1, [1], [2]));
+  b.settle();
+  const member = [...b.kernel.nexthops.values()].find(({ group }) => group.length)!.group[0]!;
+  b.kernel.addForeign(foreign([99, 0, 0, 0], { gateway: [], gatewayFamily: 0, nexthopId: member.id }));
+  b.settle();
+  b.syncer.setNextHopDown(1, true);
+  b.settle();
+  t.strictSame(b.ours(), ['20.0.0.0/24 via 10.0.2.5 2']);
+  t.ok(
+    [...b.kernel.routes.values()].some(({ dst }) => dst[0] === 99),
+    'theirs is still there',
+  );
+  t.end();
+});
+
 t.test('recursion through foreign routes only, never through our own', (t) => {
   const b = new Bench();
   b.track(1, '20.0.0.5');
