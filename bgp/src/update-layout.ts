@@ -9,7 +9,7 @@
  *   MP_REACH_NLRI   | AFI 2 | SAFI 1 | next-hop length 1 | next hop … | reserved 1 | NLRI … |   RFC 4760 §3
  *   MP_UNREACH_NLRI | AFI 2 | SAFI 1 | withdrawn NLRI … |                                       RFC 4760 §4
  */
-import { BgpError, Disposition } from './errors.js';
+import { BgpError } from './errors.js';
 import { AttributeCode, AttributeFlag, NotificationCode, UpdateSubcode, attributeName } from './constants.js';
 import { Afi, Safi } from './family.js';
 
@@ -68,15 +68,13 @@ export class MpLayout {
  * are only stepped over. An attribute that overruns the end stops the walk without an error unless it is one of the two
  * (RFC 7606 §4; scanAttributes finds it again).
  *
- * An error of disposition sessionReset means the prefixes cannot be found (3/9, RFC 4760 §7). One of disposition treatAsWithdraw (flags of
- * an MP attribute) leaves `out` whole: the prefixes in it are to be withdrawn.
+ * An error means that the prefixes cannot be trusted to have been found: session reset (3/9, RFC 4760 §7).
  */
 export function locateMp(bytes: Uint8Array, start: number, end: number, out: MpLayout): BgpError | undefined {
   out.reachStart = out.reachEnd = out.unreachStart = out.unreachEnd = -1;
   out.reachNlriStart = out.reachNlriEnd = out.unreachNlriStart = out.unreachNlriEnd = 0;
   out.reachAfi = out.reachSafi = out.unreachAfi = out.unreachSafi = 0;
   out.reachNextHopStart = out.reachNextHopLength = 0;
-  let badFlags = -1;
   let at = start;
   while (end - at >= 3) {
     const flags = bytes[at]!;
@@ -87,7 +85,7 @@ export function locateMp(bytes: Uint8Array, start: number, end: number, out: MpL
     if (flags & AttributeFlag.extendedLength) {
       valueStart = at + 4;
       if (valueStart > end) {
-        if (isMp) return mpError(bytes, at, end, UpdateSubcode.optionalAttribute, 'length field cut off');
+        if (isMp) return mpError(bytes, at, end, 'length field cut off');
         break;
       }
       length = (length << 8) | bytes[at + 3]!;
@@ -95,19 +93,20 @@ export function locateMp(bytes: Uint8Array, start: number, end: number, out: MpL
     const valueEnd = valueStart + length;
     if (valueEnd > end) {
       // RFC 7606 §3 j: prefixes that cannot be located cannot be withdrawn.
-      if (isMp) return mpError(bytes, at, end, UpdateSubcode.optionalAttribute, 'overruns the attributes');
+      if (isMp) return mpError(bytes, at, end, 'overruns the attributes');
       break;
     }
     if (isMp) {
-      // RFC 7606 §3 c (its flags), §3 g (twice).
-      if ((flags & 0xc0) !== AttributeFlag.optional && badFlags < 0) badFlags = at;
+      // RFC 7606 §5.3: other flags than those of RFC 4760 make the whole attribute incorrect, prefixes included.
+      if ((flags & 0xc0) !== AttributeFlag.optional) return mpError(bytes, at, end, 'flags');
+      // RFC 7606 §3 g: twice.
       if (code === AttributeCode.mpReach) {
         if (out.reachStart >= 0) return malformedList('UPDATE: MP_REACH_NLRI twice');
         const error = splitReach(bytes, at, valueStart, valueEnd, out);
         if (error) return error;
       } else {
         if (out.unreachStart >= 0) return malformedList('UPDATE: MP_UNREACH_NLRI twice');
-        if (length < 3) return mpError(bytes, at, valueEnd, UpdateSubcode.optionalAttribute, `length ${length}`);
+        if (length < 3) return mpError(bytes, at, valueEnd, `length ${length}`);
         out.unreachStart = valueStart;
         out.unreachEnd = valueEnd;
         out.unreachAfi = (bytes[valueStart]! << 8) | bytes[valueStart + 1]!;
@@ -118,20 +117,18 @@ export function locateMp(bytes: Uint8Array, start: number, end: number, out: MpL
     }
     at = valueEnd;
   }
-  if (badFlags < 0) return undefined;
-  return mpError(bytes, badFlags, end, UpdateSubcode.attributeFlags, 'flags', Disposition.treatAsWithdraw);
+  return undefined;
 }
 
 function splitReach(bytes: Uint8Array, tlv: number, start: number, end: number, out: MpLayout): BgpError | undefined {
-  const subcode = UpdateSubcode.optionalAttribute;
-  if (end - start < 5) return mpError(bytes, tlv, end, subcode, `length ${end - start}`);
+  if (end - start < 5) return mpError(bytes, tlv, end, `length ${end - start}`);
   const afi = (bytes[start]! << 8) | bytes[start + 1]!;
   const safi = bytes[start + 2]!;
   const nextHopLength = bytes[start + 3]!;
   const nlriStart = start + 5 + nextHopLength;
   // RFC 7606 §7.11: a wrong next-hop length hides where the NLRI begins: session reset.
   if (nlriStart > end || !nextHopLengthAllowed(afi, safi, nextHopLength)) {
-    return mpError(bytes, tlv, end, subcode, `next-hop length ${nextHopLength} for AFI ${afi} SAFI ${safi}`);
+    return mpError(bytes, tlv, end, `next-hop length ${nextHopLength} for AFI ${afi} SAFI ${safi}`);
   }
   out.reachStart = start;
   out.reachEnd = end;
@@ -216,17 +213,10 @@ function malformedList(text: string): BgpError {
 }
 
 /** The data of the NOTIFICATION is the erroneous attribute (RFC 4271 §6.3), cut where the message ends. */
-function mpError(
-  bytes: Uint8Array,
-  tlv: number,
-  end: number,
-  subcode: number,
-  text: string,
-  disposition: Disposition = Disposition.sessionReset,
-): BgpError {
+function mpError(bytes: Uint8Array, tlv: number, end: number, text: string): BgpError {
   const name = attributeName(bytes[tlv + 1]!);
   const extended = (bytes[tlv]! & AttributeFlag.extendedLength) !== 0;
   const length = extended ? (bytes[tlv + 2]! << 8) | (tlv + 3 < end ? bytes[tlv + 3]! : 0) : bytes[tlv + 2]!;
-  const tlvEnd = Math.min(end, tlv + (extended ? 4 : 3) + length);
-  return new BgpError(`${name}: ${text}`, NotificationCode.update, subcode, bytes.slice(tlv, tlvEnd), disposition);
+  const data = bytes.slice(tlv, Math.min(end, tlv + (extended ? 4 : 3) + length));
+  return new BgpError(`${name}: ${text}`, NotificationCode.update, UpdateSubcode.optionalAttribute, data);
 }

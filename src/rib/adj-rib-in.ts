@@ -94,11 +94,10 @@ export class AdjRibIn {
   ): BgpError | undefined {
     const mp = this.#mp;
     const fault = locateMp(bytes, start, end, mp);
-    if (fault && fault.disposition >= Disposition.afiSafiDisable) {
+    if (fault) {
       this.#countMalformed(peer, fault.message);
       return fault;
     }
-    if (fault) this.#countMalformed(peer, fault.message);
 
     if (mp.unreachStart >= 0) {
       const rib = this.#ribOf(peer, mp.unreachAfi, mp.unreachSafi);
@@ -113,13 +112,13 @@ export class AdjRibIn {
     }
     const hasNlri = nlriEnd > nlriStart;
     if (!hasNlri && mp.reachNlriEnd === mp.reachNlriStart) {
-      return this.#checkAttributesOnly(peer, bytes, start, end, fault);
+      return this.#checkAttributesOnly(peer, bytes, start, end);
     }
     // Both kinds of prefixes in one message (RFC 7606 §5.1): a fault of either takes both.
     const ribMp = mp.reachStart < 0 ? undefined : this.#ribOf(peer, mp.reachAfi, mp.reachSafi);
     const rib4 = hasNlri && peer.negotiated[0] ? this.#ribs[0] : undefined;
-    const setMp = ribMp && !fault ? this.#internMp(peer, ribMp, bytes, start, end) : 0;
-    const set4 = rib4 && !fault && !(ribMp && setMp === 0) ? this.#internWithoutMp(peer, bytes, start, end) : 0;
+    const setMp = ribMp ? this.#internMp(peer, ribMp, bytes, start, end) : 0;
+    const set4 = rib4 && !(ribMp && setMp === 0) ? this.#internWithoutMp(peer, bytes, start, end) : 0;
     const withdraws = (ribMp !== undefined && setMp === 0) || (rib4 !== undefined && set4 === 0);
     if (ribMp) {
       const { reachNlriStart, reachNlriEnd } = mp;
@@ -178,19 +177,9 @@ export class AdjRibIn {
 
   /**
    * RFC 7606 §5.2: path attributes besides MP_UNREACH_NLRI and no reachable prefix. A fault may hide prefixes, so it ends
-   * the session; nothing is missing, since no route needs it. `fault` is that of an MP attribute.
+   * the session; nothing is missing, since no route needs it.
    */
-  #checkAttributesOnly(
-    peer: RibPeer,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    fault: BgpError | undefined,
-  ): BgpError | undefined {
-    const mp = this.#mp;
-    if (fault && !isOnlyAttribute(bytes, start, end, mp.unreachStart, mp.unreachEnd)) {
-      return new BgpError(fault.message, fault.code, fault.subcode, fault.data);
-    }
+  #checkAttributesOnly(peer: RibPeer, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
     const scan = this.#attributes.scan;
     const context = { ...scanContextOf(peer.context), withoutRoutes: true };
     const disposition = scanAttributes(bytes, start, end, context, scan);
@@ -270,6 +259,7 @@ export class AdjRibIn {
     const maxLength = prefixes.maxLength;
     let added = 0;
     let pathId = 0;
+    let ignored = false;
     while (at < end) {
       if (withPathIds) {
         if (end - at < 5) {
@@ -284,6 +274,13 @@ export class AdjRibIn {
       if (length > maxLength || at + octets > end) {
         attributes.references[attribute] = attributes.references[attribute]! + added;
         return invalidNlri(peer, rib);
+      }
+      // RFC 4271 §6.3: a prefix that means no destination of unicast is ignored.
+      if (length >= 4 && bytes[at]! >= 0xe0 && isNoDestination(bytes, at, length, isV4)) {
+        if (!ignored) this.#countMalformed(peer, `${rib.family}: a multicast or link-local prefix was ignored`);
+        ignored = true;
+        at += octets;
+        continue;
       }
       const id = isV4
         ? prefixes.findOrAdd4(readMasked(bytes, at, length), length)
@@ -618,6 +615,13 @@ function readMasked(bytes: Uint8Array, at: number, bits: number): number {
   if (bits > 8) value |= bytes[at + 1]! << 16;
   if (bits > 16) value |= bytes[at + 2]! << 8;
   return value & (-1 << (32 - bits));
+}
+
+/** Multicast (224.0.0.0/4, ff00::/8) or link-local (fe80::/10), the whole prefix. */
+function isNoDestination(bytes: Uint8Array, at: number, length: number, isV4: boolean): boolean {
+  const first = bytes[at]!;
+  if (isV4) return first < 0xf0;
+  return length >= 8 && (first === 0xff || (first === 0xfe && length >= 10 && (bytes[at + 1]! & 0xc0) === 0x80));
 }
 
 function isOnlyAttribute(bytes: Uint8Array, start: number, end: number, valueStart: number, valueEnd: number): boolean {

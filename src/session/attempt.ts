@@ -37,6 +37,8 @@ import type { DownReason, Negotiated, SessionState } from './types.js';
 const OPEN_HOLD_MS = 240_000;
 /** RFC 9687 §4.3: SendHoldTime is the larger of 8 minutes and twice the hold time. */
 const SEND_HOLD_MIN_MS = 480_000;
+/** RFC 4271 §4.4. */
+const KEEPALIVE_MIN_MS = 1000;
 /** How long a KEEPALIVE may wait for the other connection's OPEN (see `holdBack`), ms. */
 const HELD_BACK_MAX_MS = 1000;
 
@@ -406,9 +408,11 @@ export class Attempt implements ConnectionHandler, Timed {
     );
   }
 
-  // RFC 4271 §10: keepalives are spread over 0.75..1 of their time, so that sessions do not move in step.
+  // RFC 4271 §10: keepalives are spread over 0.75..1 of their time, so that sessions do not move in step; but they are a
+  // second apart at least (§4.4), also when the ticker is early.
   #startKeepalive(): void {
-    this.#keepaliveDueMs = this.#keepaliveMs * (0.75 + 0.25 * this.#owner.random());
+    const spreadMs = this.#keepaliveMs * (0.75 + 0.25 * this.#owner.random());
+    this.#keepaliveDueMs = Math.max(spreadMs, KEEPALIVE_MIN_MS + TICK_MS / 2);
   }
 
   #sendMessage(message: Uint8Array): void {

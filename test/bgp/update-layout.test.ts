@@ -139,15 +139,15 @@ for (const [name, text, subcode, data] of bad) {
   });
 }
 
-t.test('wrong flags of an MP attribute: the prefixes are there to be withdrawn', (t) => {
+t.test('wrong flags of an MP attribute make it incorrect, prefixes included (RFC 7606 §5.3)', (t) => {
   for (const flags of ['c0', '40', '00']) {
     for (const attribute of [REACH, UNREACH]) {
-      const [mp, error] = locate(ORIGIN + flags + attribute.slice(2) + MED);
-      t.match(error, { code: 3, subcode: 4, disposition: Disposition.treatAsWithdraw });
+      const [, error] = locate(ORIGIN + flags + attribute.slice(2) + MED);
+      t.match(error, { code: 3, subcode: 9, disposition: Disposition.sessionReset });
       t.equal(toHex(error!.data), toHex(hex(flags + attribute.slice(2))));
-      t.ok(attribute === REACH ? mp.reachNlriEnd > mp.reachNlriStart : mp.unreachNlriEnd > mp.unreachNlriStart);
     }
   }
+  for (const flags of ['a0', '8f']) t.notOk(locate(ORIGIN + flags + REACH.slice(2))[1], 'other bits are ignored');
   t.end();
 });
 

@@ -163,7 +163,7 @@ t.test('verdicts of whole messages', (t) => {
     'prefixes to be withdrawn are there',
   );
   t.match(decode(reach, ['ipv6-unicast']), { disposition: sessionReset }, 'ADD-PATH agreed and not used');
-  t.match(decode(reach.replace('800e', '400e')), { disposition: treatAsWithdraw, reach: { nlri: [{ length: 64 }] } });
+  t.match(decode(reach.replace('800e', '400e')), { disposition: sessionReset, reach: undefined }, 'RFC 7606 §5.3');
   for (const error of decode(reach).errors) t.ok(error instanceof BgpError);
   t.end();
 });

@@ -46,3 +46,27 @@ t.test('keepalives are spread over three quarters to all of their time', async (
   t.ok(new Set(gaps).size > 4, 'not all the same');
   await rig.close();
 });
+
+t.test('a hold time of three seconds: a KEEPALIVE each second, and never sooner', async (t) => {
+  const rig = await Rig.open(INTERNAL);
+  rig.end.drop();
+  rig.settle();
+  rig.connect();
+  rig.end.send(rig.openMessage([], 3), KEEPALIVE);
+  rig.settle();
+  rig.end.take();
+  const times: number[] = [];
+  for (let i = 0; i < 1600; i++) {
+    rig.keepOthersAlive();
+    rig.end.send(KEEPALIVE);
+    rig.clock.advance(125);
+    for (const { 18: type } of rig.end.take()) if (type === 4) times.push(rig.clock.nowMs());
+    rig.settle();
+  }
+  t.equal(rig.state, 'Established');
+  const gaps = times.slice(1).map((time, i) => time - times[i]!);
+  t.ok(gaps.length > 150, `${gaps.length} keepalives`);
+  t.ok(Math.min(...gaps) >= 1000, `${Math.min(...gaps)} ms at least`);
+  t.ok(Math.max(...gaps) <= 1250, `${Math.max(...gaps)} ms at most`);
+  await rig.close();
+});

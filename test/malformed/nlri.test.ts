@@ -74,8 +74,8 @@ const CASES: readonly Case[] = [
   { what: 'with a link-local next hop beside the global one', body: updateBody([reach6(nlri(SIX), [...HOP6, ...LINK]), ...noHop]), verdict: none, holds: all },
   { what: 'reserved octet not zero: ignored', body: updateBody([reach([0, 2, 1, 16, ...HOP6, 0xff, ...nlri(SIX)]), ...noHop]), verdict: none, holds: all },
   { what: 'a malformed NEXT_HOP beside it: ignored (RFC 4760 §3)', body: updateBody([...base.filter((bytes) => bytes[1] !== 3), attribute(0x40, 3, [1]), reach6(nlri(SIX))]), verdict: none, holds: all },
-  { what: 'transitive', body: updateBody([reach(mpReach(2, 1, HOP6, nlri(SIX)), 0xc0), ...noHop]), verdict: withdraw, holds: [A, B] },
-  { what: 'well-known', body: updateBody([reach(mpReach(2, 1, HOP6, nlri(SIX)), 0x40), ...noHop]), verdict: withdraw, holds: [A, B] },
+  { what: 'transitive (RFC 7606 §5.3)', body: updateBody([reach(mpReach(2, 1, HOP6, nlri(SIX)), 0xc0), ...noHop]), verdict: reset, subcode: 9 },
+  { what: 'well-known', body: updateBody([reach(mpReach(2, 1, HOP6, nlri(SIX)), 0x40), ...noHop]), verdict: reset, subcode: 9 },
   { what: 'Partial: ignored', body: updateBody([reach(mpReach(2, 1, HOP6, nlri(SIX)), 0xa0), ...noHop]), verdict: none, holds: all },
   ...[0, 1, 3, 4, 15, 17, 24, 31, 33, 48, 255].map((length): Case => ({
     what: `IPv6 with a next hop of ${length}`,
@@ -117,8 +117,9 @@ const CASES: readonly Case[] = [
   // MP_UNREACH_NLRI (RFC 4760 §4, RFC 7606 §7.12).
   { what: 'withdraws', body: updateBody([unreach(mpUnreach(2, 1, nlri(SIX)))]), verdict: none, holds: [A, B] },
   { what: 'IPv4 in it', body: updateBody([unreach(mpUnreach(1, 1, nlri(A)))]), verdict: none, holds: [B, SIX] },
-  { what: 'wrong flags, alone', body: updateBody([unreach(mpUnreach(2, 1, nlri(SIX)), 0xc0)]), verdict: withdraw, holds: [A, B] },
-  { what: 'wrong flags, with attributes and no prefix to reach', body: updateBody([unreach(mpUnreach(2, 1, nlri(SIX)), 0xc0), attribute(0x40, 1, [0])]), verdict: reset, subcode: 4 },
+  { what: 'wrong flags, alone', body: updateBody([unreach(mpUnreach(2, 1, nlri(SIX)), 0xc0)]), verdict: reset, subcode: 9 },
+  { what: 'wrong flags, with attributes and no prefix to reach', body: updateBody([unreach(mpUnreach(2, 1, nlri(SIX)), 0xc0), attribute(0x40, 1, [0])]), verdict: reset, subcode: 9 },
+  { what: 'wrong flags, a family nobody agreed on', body: updateBody([unreach(mpUnreach(1, 128, []), 0xc0)]), verdict: reset, subcode: 9 },
   { what: 'two octets', body: updateBody([unreach([0, 2])]), verdict: reset, subcode: 9 },
   { what: 'empty value', body: updateBody([unreach([])]), verdict: reset, subcode: 9 },
   { what: 'twice', body: updateBody([unreach(mpUnreach(2, 1, [])), unreach(mpUnreach(2, 1, []))]), verdict: reset, subcode: 1 },
@@ -189,6 +190,39 @@ t.test('prefixes in every field and shape', async (t) => {
     for (const [prefix, kept] of changes) rig.checkPassedOn(prefix, kept);
   }
   t.equal(key('2001:db8::/32'), '2/32/20010db8');
+  await rig.close();
+});
+
+t.test('prefixes that mean no destination are ignored, and nothing else (RFC 4271 §6.3)', async (t) => {
+  const rig = await Rig.open({ external: false, fourOctetAs: true });
+  for (const [ignored, taken] of [
+    ['224.0.0.0/4', A],
+    ['224.0.0.5/32', A],
+    ['239.255.0.0/16', '224.0.0.0/3'],
+    ['239.255.255.255/32', '240.0.0.0/4'],
+    ['ff00::/8', SIX],
+    ['ff02::1/128', 'fe00::/7'],
+    ['fe80::/10', 'fe00::/9'],
+    ['fe80::/64', 'fec0::/10'],
+    ['febf::/16', 'fc00::/7'],
+  ] as const) {
+    const before = rig.malformed;
+    const both = [...nlri(ignored), ...nlri(taken), ...nlri(ignored)];
+    rig.end.send(ignored.includes(':') ? update([reach6(both), ...noHop]) : update(base, both));
+    rig.settle();
+    t.equal(rig.end.closed, false, `${ignored}: the session lives`);
+    t.notOk(rig.listenersHold(ignored), ignored);
+    t.ok(rig.listenersHold(taken), taken);
+    t.equal(rig.malformed, before + 1, `${ignored}: counted`);
+    t.notOk(
+      [...rig.speaker.routes({})!].some(({ prefix }) => prefix === ignored),
+      'nor is it here',
+    );
+    rig.end.send(ignored.includes(':') ? update([unreach(mpUnreach(2, 1, both))]) : update([], [], both));
+    rig.settle();
+    t.notOk(rig.listenersHold(taken), `${taken}: withdrawn`);
+    t.equal(rig.end.closed, false);
+  }
   await rig.close();
 });
 

@@ -124,7 +124,7 @@ export function decodeUpdate(bytes: Uint8Array, start: number, end: number, cont
   // Both in one message (RFC 7606 §5.1): these are the attributes with NEXT_HOP.
   if (hasNlri) attributes = readAttributes(bytes, attributesStart, attributesEnd, context, undefined, errors);
   if (!hasReach && !hasNlri && attributesEnd > attributesStart) {
-    checkWithoutPrefixes(bytes, attributesStart, attributesEnd, mp, context, errors);
+    checkWithoutPrefixes(bytes, attributesStart, attributesEnd, context, errors);
   }
   return result({ endOfRib: endOfRibFamily(bytes, start, end), withdrawn, nlri, reach, unreach, attributes });
 }
@@ -162,16 +162,9 @@ function checkWithoutPrefixes(
   bytes: Uint8Array,
   start: number,
   end: number,
-  mp: MpLayout,
   context: UpdateContext,
   errors: BgpError[],
 ): void {
-  // Its flags are at fault, and it is not alone.
-  const [fault] = errors.filter(({ disposition }) => disposition === Disposition.treatAsWithdraw);
-  if (fault && !(mp.unreachStart >= 0 && mp.unreachEnd === end && mp.unreachStart - start <= 4)) {
-    errors.push(new BgpError(fault.message, fault.code, fault.subcode, fault.data));
-    return;
-  }
   const scan = new AttributeScan();
   scanAttributes(bytes, start, end, { ...context, mpNextHop: false, withoutRoutes: true }, scan);
   const error = scanError(scan, bytes);

@@ -36,7 +36,7 @@ const VERDICTS = new Map<Disposition, Verdict>([
   [Disposition.sessionReset, Verdict.reset],
 ]);
 
-/** What the codec knows of a session: no peer AS, every family, IPv6 next hops for IPv4, confederations as they come. */
+/** What the codec knows of a session: no peer AS, every family, IPv6 next hops for IPv4, confederations and prefixes as they come. */
 export function codecSession(external: boolean, fourOctetAs: boolean, addPath: boolean): ReferenceSession {
   return {
     external,
@@ -46,6 +46,7 @@ export function codecSession(external: boolean, fourOctetAs: boolean, addPath: b
     afis: [1, 2],
     addPath: addPath ? [1, 2] : [],
     extendedNextHop: true,
+    anyPrefix: true,
   };
 }
 
