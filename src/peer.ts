@@ -15,7 +15,9 @@ import type { BfdPort } from './bfd/port.js';
 import type { PeerOptions } from './config/settings.js';
 import type { ExportRules } from './export/export-rules.js';
 import { rulesKey } from './export/export-rules.js';
-import type { GroupParameters } from './export/group-parameters.js';
+import { defaultRouteKey } from './export/group-parameters.js';
+import type { DefaultRoute, GroupParameters } from './export/group-parameters.js';
+import { originateDefault } from './originate-default.js';
 import type { Member } from './export/member.js';
 import { MalformedLog } from './malformed-log.js';
 import type { Pipeline } from './pipeline.js';
@@ -54,6 +56,8 @@ export interface PeerHost {
   clientToClient(): boolean;
   /** `bgpctl drain`: what we say is on its way out (RFC 8326). */
   draining(): boolean;
+  /** Whether there is a route to the prefix, other than from the peer with this id. */
+  hasRoute(prefix: string, except: number): boolean;
   /** Within our own restart (RFC 4724). */
   restarting(): boolean;
   /** Families whose kernel routes have survived our restart. */
@@ -281,11 +285,21 @@ export class Peer implements SessionListener {
       const now = member?.group.parameters;
       const clientToClient = !now?.client || this.#host.clientToClient();
       if (!member || !now) continue;
+      const defaultRoute = this.#defaultRoute(now.family);
       if (rulesKey(now.rules) !== rulesKey(rules)) {
         // Every route may look different now.
-        this.members[index] = pipeline.exporter.rejoin(member, { ...now, accept, filter, clientToClient, rules });
-      } else if (now.accept !== accept || now.filter !== filter || now.clientToClient !== clientToClient) {
-        this.members[index] = pipeline.exporter.repolicy(member, { ...now, accept, filter, clientToClient });
+        this.members[index] = pipeline.exporter.rejoin(member, {
+          ...now,
+          ...{ accept, filter, clientToClient, rules, defaultRoute },
+        });
+      } else if (
+        now.accept !== accept ||
+        now.filter !== filter ||
+        now.clientToClient !== clientToClient ||
+        defaultRouteKey(now.defaultRoute) !== defaultRouteKey(defaultRoute)
+      ) {
+        const parameters = { ...now, accept, filter, clientToClient, defaultRoute };
+        this.members[index] = pipeline.exporter.repolicy(member, parameters);
       }
     }
     pipeline.schedule();
@@ -516,6 +530,18 @@ export class Peer implements SessionListener {
       nextHopSelf: this.options.nextHopSelf,
       rules: this.#exportRules(negotiated, addresses),
       nextHop,
+      defaultRoute: this.#defaultRoute(family),
     };
+  }
+
+  /** The default route that the peer gets from us now. */
+  #defaultRoute(family: Family): DefaultRoute | undefined {
+    const { defaultOriginate } = this.options;
+    if (!defaultOriginate) return undefined;
+    return originateDefault(defaultOriginate, family, {
+      policies: this.#host.policies(),
+      peer: this.#policyPeer,
+      hasRoute: (prefix) => this.#host.hasRoute(prefix, this.ribPeer?.id ?? -1),
+    });
   }
 }

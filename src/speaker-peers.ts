@@ -61,6 +61,11 @@ export class SpeakerPeers {
     return this.#peers.values();
   }
 
+  /** What may be told to peers has changed: they are told what differs. */
+  applyExport(): void {
+    for (const peer of this.#peers.values()) peer.applyExport();
+  }
+
   get warnings(): readonly string[] {
     return this.#ranges.warnings;
   }

@@ -127,6 +127,7 @@ function usesOwn(policies: Policies, settings: Settings): boolean {
     for (const direction of ['import', 'export'] as const) {
       if (policies.seesOwn(direction, peer[direction])) seesOwn = true;
     }
+    if (policies.seesOwn('export', peer.defaultOriginate?.policy)) seesOwn = true;
   }
   return seesOwn;
 }

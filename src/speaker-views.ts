@@ -44,6 +44,8 @@ export class SpeakerViews {
     const { rib } = this.#pipeline;
     for (const family of rib.families) {
       if (filter.family !== undefined && filter.family !== family.family) continue;
+      const ownDefault = filter.peer?.direction === 'advertised' && peer && this.#ownDefault(family, filter, peer);
+      if (ownDefault) yield ownDefault;
       for (const id of this.#ids(family, filter)) {
         if (filter.peer?.direction === 'advertised') {
           if (peer) yield* this.advertised(family, id, peer);
@@ -98,6 +100,19 @@ export class SpeakerViews {
       const nextHop = nextHopText(outgoing.nextHop);
       yield { ...this.#route(family, view), ...attributeFields(attributes), nextHop, pathId: pathId ?? null };
     }
+  }
+
+  /** The default route that is made for the peer alone (`defaultOriginate`); it stands in no table. */
+  #ownDefault(family: FamilyRib, filter: RouteFilter, peer: Peer): RouteDto | undefined {
+    const told = peer.members[family.index]?.group.ownDefault;
+    const prefix = family.index === 0 ? '0.0.0.0/0' : '::/0';
+    if (!told || (filter.match !== undefined && filter.match !== prefix)) return undefined;
+    const attributes = decodeAttributes(told.attributes, 0, told.attributes.length);
+    return {
+      ...{ prefix, family: family.family, best: false, multipath: false, backup: false, installed: false },
+      ...{ peer: null, peerAsn: null, nextHop: nextHopText(told.hop), ...attributeFields(attributes) },
+      ...{ pathId: null, stale: false, reason: 'default-originate', ageSeconds: 0 },
+    };
   }
 
   peer(peer: Peer): PeerDto {
@@ -172,9 +187,17 @@ export class SpeakerViews {
       notes.push('nothing is accepted from this external peer: no import policy is named (RFC 8212)');
     }
     if (peer.external && options.export === undefined) {
-      notes.push('nothing is advertised to this external peer: no export policy is named (RFC 8212)');
+      const what = options.defaultOriginate ? 'nothing but a default route' : 'nothing';
+      notes.push(`${what} is advertised to this external peer: no export policy is named (RFC 8212)`);
     }
     for (const member of peer.members) {
+      const family = member?.group.parameters.family;
+      const asked = options.defaultOriginate;
+      if (family && asked && (asked.families ?? [family]).includes(family) && !member.group.ownDefault) {
+        notes.push(
+          `no ${family} default route is originated: ${asked.when ? 'none of `when` is there, or ' : ''}its policy rejects it, or we have no next hop`,
+        );
+      }
       if (member && !member.group.parameters.nextHop) {
         notes.push(`no own next hop for ${member.group.parameters.family} on the session's interface`);
       }

@@ -37,6 +37,7 @@ import { Pipeline } from './pipeline.js';
 import type { PolicyFunction } from './policy/policy-function.js';
 import { bareAddress } from './session/address.js';
 import { Restart } from './restart.js';
+import { RouteWatch } from './route-watch.js';
 import { SessionServer } from './session/session-server.js';
 import { SpeakerPeers } from './speaker-peers.js';
 import { SpeakerPolicies } from './speaker-policies.js';
@@ -89,6 +90,7 @@ export class Speaker implements Queries {
   readonly #policies: SpeakerPolicies;
   #originated = new Map<string, Prefix>();
   #restart: Restart | undefined;
+  #routeWatch!: RouteWatch;
   /** `bgpctl drain`: until `undrain`. */
   #draining = false;
   #cancelWarmUp: Cancel | undefined;
@@ -149,6 +151,13 @@ export class Speaker implements Queries {
     });
     this.#pipeline.rib.setAlwaysCompareMed(settings.decision?.alwaysCompareMed ?? false);
     this.#setLimits(settings);
+    this.#routeWatch = new RouteWatch({
+      clock: this.#clock,
+      pipeline: this.#pipeline,
+      fib: this.#fib,
+      changed: () => this.#peers.applyExport(),
+    });
+    this.#routeWatch.watch(watchedPrefixes(settings));
     this.#policies.start(settings, this.#pipeline.rib);
     this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peers.withRibId(id));
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
@@ -220,6 +229,7 @@ export class Speaker implements Queries {
       this.#pipeline.setForwarding(settings.multipath, settings.fib.backup);
       report.push(describeForwarding(settings));
     }
+    this.#routeWatch.watch(watchedPrefixes(this.#settings));
     report.push(...(await this.#peers.apply(changes.peers)));
     report.push(...(await this.#peers.applyRanges(changes.listenRanges)));
     if (changed.has('advertise')) {
@@ -371,7 +381,7 @@ export class Speaker implements Queries {
   drain(draining: boolean): string | undefined {
     if (draining === this.#draining) return draining ? 'already draining' : 'not draining';
     this.#draining = draining;
-    for (const peer of this.#peers.values()) peer.applyExport();
+    this.#peers.applyExport();
     this.#log.info({ draining }, draining ? 'draining: GRACEFUL_SHUTDOWN goes with every route' : 'no longer draining');
     return undefined;
   }
@@ -406,6 +416,7 @@ export class Speaker implements Queries {
       clientToClient: () => this.#settings.clientToClientReflection,
       draining: () => this.#draining,
       restarting: () => this.#restart?.isActive === true,
+      hasRoute: (prefix, except) => this.#routeWatch.has(prefix, except),
       // A speaker that installs nothing is in nobody's path: what it had advertised still forwards.
       forwardingPreserved: () =>
         this.#restart?.isActive && !this.#adopted && settings.fib.enabled
@@ -430,7 +441,7 @@ export class Speaker implements Queries {
 
   async #startKernelSide(settings: Settings): Promise<void> {
     const followsInterfaces = settings.networks.some((network) => 'interface' in network);
-    if (!settings.fib.enabled && !followsInterfaces) return;
+    if (!settings.fib.enabled && !followsInterfaces && watchedPrefixes(settings).length === 0) return;
     const { Fib } = await import('./fib/fib.js');
     const fib: FibPort = new Fib(
       {
@@ -464,6 +475,7 @@ export class Speaker implements Queries {
         }
         this.#pipeline.schedule();
       },
+      routesPresent: (prefixes) => this.#routeWatch?.kernelHas(prefixes),
       statusChanged: (family, pairs, count) => this.#pipeline.kernelStatusChanged(family, pairs, count),
       room: () => this.#pipeline.schedule(),
       fatal: (error) => this.#warn('kernel side', error),
@@ -520,6 +532,11 @@ export class Speaker implements Queries {
     this.#log.info({ routerId: formatIpv4Number(derived) }, `router id ${formatIpv4Number(derived)}, derived`);
     return derived;
   }
+}
+
+/** What `defaultOriginate` depends on. */
+function watchedPrefixes({ peers, listenRanges }: Settings): string[] {
+  return [...peers, ...listenRanges.map(({ peer }) => peer)].flatMap((peer) => peer.defaultOriginate?.when ?? []);
 }
 
 function describeForwarding({ multipath: { ebgp, ibgp, asPath }, fib: { backup } }: Settings): string {

@@ -38,19 +38,13 @@ export function checkPolicyUse(
   report: Report,
 ): void {
   const known = [...new Set<string>([...BUILT_IN_POLICIES, ...functions, ...Object.keys(raw.policies ?? {})])];
+  const { defaultOriginate } = options;
+  const ofDefault = typeof defaultOriginate === 'object' ? defaultOriginate.policy : undefined;
+  checkNames(ofDefault, [...origin('defaultOriginate'), 'policy'], known, report);
   for (const direction of ['import', 'export'] as const) {
     const names = many(options[direction] as OneOrMore<string> | undefined);
     const at = origin(direction);
-    if (options[direction] !== undefined && names.length === 0) {
-      report(at, 'is empty: name a policy; reject lets nothing through');
-    }
-    for (const [index, name] of names.entries()) {
-      if (!known.includes(name)) {
-        report(at, `there is no policy ${JSON.stringify(name)}; policies are ${known.join(', ')}`);
-      } else if ((name === 'accept' || name === 'reject') && index < names.length - 1) {
-        report(at, `nothing is asked after ${name}: let it be the last`);
-      }
-    }
+    checkNames(options[direction], at, known, report);
     if (direction !== 'import') continue;
     if (reaches(names, 'node', raw) && (raw.pools ?? []).length === 0) {
       report(
@@ -59,6 +53,18 @@ export function checkPolicyUse(
       );
     }
     for (const name of names) checkImported(name, at, raw, report);
+  }
+}
+
+function checkNames(chain: OneOrMore<string> | undefined, at: Path, known: readonly string[], report: Report): void {
+  const names = many(chain);
+  if (chain !== undefined && names.length === 0) report(at, 'is empty: name a policy; reject lets nothing through');
+  for (const [index, name] of names.entries()) {
+    if (!known.includes(name)) {
+      report(at, `there is no policy ${JSON.stringify(name)}; policies are ${known.join(', ')}`);
+    } else if ((name === 'accept' || name === 'reject') && index < names.length - 1) {
+      report(at, `nothing is asked after ${name}: let it be the last`);
+    }
   }
 }
 

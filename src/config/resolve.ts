@@ -201,6 +201,19 @@ function resolvePathOptions(raw: RawPeerOptions): Partial<PeerOptions> {
     ...(raw.enforceFirstAs !== undefined && { enforceFirstAs: raw.enforceFirstAs }),
     ...(raw.asSets === 'accept' && { asSets: raw.asSets }),
     ...(raw.blackhole === 'accept' && { blackhole: raw.blackhole }),
+    ...resolveDefaultOriginate(raw.defaultOriginate),
+  };
+}
+
+function resolveDefaultOriginate(raw: RawPeerOptions['defaultOriginate']): Partial<PeerOptions> {
+  if (raw === undefined || raw === false) return {};
+  const { families, when, policy } = raw === true ? {} : raw;
+  return {
+    defaultOriginate: {
+      ...(families && { families: [...new Set(families)] }),
+      ...(when !== undefined && { when: (Array.isArray(when) ? when : [when]).map(normalPrefix) }),
+      ...(policy !== undefined && { policy }),
+    },
   };
 }
 

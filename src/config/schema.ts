@@ -309,6 +309,29 @@ export const PEER_OPTION_KEYS = {
     'all',
     'Which communities the peer is sent.',
   ),
+  defaultOriginate: key(
+    either(
+      boolean,
+      map({
+        families: key(list(family), 'live', 'those of the session', 'Families in which it is sent.'),
+        when: key(
+          either(prefix, list(prefix)),
+          'live',
+          'always',
+          'Only while there is a route to one of these prefixes, exactly: a best path that does not come from this peer, or a route of others in the kernel. Each family has its own; without a prefix of a family it is not sent there.',
+        ),
+        policy: key(
+          policyChain,
+          'live',
+          'none, it goes out as it is',
+          'Policies that this one route goes through: they may change or reject it.',
+        ),
+      }),
+    ),
+    'live',
+    'false',
+    'The peer is sent a default route that leads to this node, in the place of any other one, and whatever `export` says. It is not installed here (docs/protocol.md).',
+  ),
   enforceFirstAs: key(
     boolean,
     'session',

@@ -184,10 +184,32 @@ function checkOptions(options: RawPeerOptions, at: Path, origin: Origin, raw: Ra
   checkTimes(options, origin, report);
   checkLimits(options, origin, report);
   checkType(options, origin, raw.asn, report);
+  checkDefaultOriginate(options, origin, report);
   if (options.families?.length === 0)
     report(origin('families'), 'is empty: name at least one family, or remove the key');
   if (isSet(options.multihop) && isSet(options.ttlSecurity)) {
     report(origin('ttlSecurity'), 'cannot be used with multihop; a peer several hops away is ttlSecurity: <hops>');
+  }
+}
+
+function checkDefaultOriginate(options: RawPeerOptions, origin: Origin, report: Report): void {
+  const { defaultOriginate } = options;
+  if (typeof defaultOriginate !== 'object') return;
+  const at = origin('defaultOriginate');
+  const { families, when } = defaultOriginate;
+  if (families?.length === 0) report([...at, 'families'], 'is empty: name at least one family, or remove the key');
+  for (const one of families ?? []) {
+    if (options.families && !options.families.includes(one)) {
+      report([...at, 'families'], `${one} is not one of the families of the peer`);
+    }
+  }
+  if (when === undefined) return;
+  const prefixes = Array.isArray(when) ? when : [when];
+  if (prefixes.length === 0) report([...at, 'when'], 'is empty: name at least one prefix, or remove the key');
+  for (const one of prefixes) checkHostBits(one, [...at, 'when'], report);
+  for (const one of families ?? []) {
+    const isOf = (text: string) => (text.includes(':') ? 'ipv6-unicast' : 'ipv4-unicast') === one;
+    if (!prefixes.some(isOf)) report([...at, 'when'], `has no prefix of ${one}, where nothing would ever be sent`);
   }
 }
 

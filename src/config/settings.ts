@@ -99,6 +99,8 @@ export interface PeerOptions {
   readonly enforceFirstAs?: boolean | undefined;
   readonly asSets?: 'accept' | 'reject' | undefined;
   readonly blackhole?: 'accept' | 'ignore' | undefined;
+  /** undefined = no default route of our own. */
+  readonly defaultOriginate?: DefaultOriginateSettings | undefined;
   readonly prefixLimit?: PrefixLimitSettings | undefined;
   readonly prefixLimitOut?: Omit<PrefixLimitSettings, 'action'> | undefined;
   /**
@@ -107,6 +109,16 @@ export interface PeerOptions {
    */
   readonly import: OneOrMore<string> | undefined;
   readonly export: OneOrMore<string> | undefined;
+}
+
+/** A default route towards the peer, whether or not there is one in the table. */
+export interface DefaultOriginateSettings {
+  /** undefined = all of the session. */
+  readonly families?: readonly Family[] | undefined;
+  /** Only while there is a route to one of these prefixes of the family; undefined = always. */
+  readonly when?: readonly string[] | undefined;
+  /** Judges the default route and may change it; undefined = it goes out as it is. */
+  readonly policy?: OneOrMore<string> | undefined;
 }
 
 export interface LocalAsSettings {

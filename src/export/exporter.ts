@@ -16,6 +16,7 @@ import type { SourceKind } from '../rib/rib-peers.js';
 import type { SessionSink } from '../session/types.js';
 import { Verdict } from '../policy/export-filter.js';
 import type { EditedAttributes, ExportFilter } from '../policy/export-filter.js';
+import { defaultMessages } from './default-route.js';
 import { FilterDifference } from './filter-difference.js';
 import { groupKey } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
@@ -99,13 +100,15 @@ export class Exporter {
     return member;
   }
 
-  /** A lagging member that nothing is said to yet. */
+  /** A lagging member that nothing of the table is said to yet. */
   #enter(peerId: number, sink: SessionSink, parameters: GroupParameters): Member {
     const key = groupKey(parameters);
     let group = this.#groups.get(key);
     if (!group) {
       const family = this.#rib.families[parameters.familyIndex];
-      group = new UpdateGroup(key, parameters, family, this.writer.memory.take());
+      const { defaultRoute } = parameters;
+      const ownDefault = defaultRoute && defaultMessages(parameters, defaultRoute, this.#attributes);
+      group = new UpdateGroup(key, parameters, family, this.writer.memory.take(), ownDefault);
       this.#groups.set(key, group);
       if (group.sent) this.#pathGroups.push(group);
     }
@@ -113,6 +116,7 @@ export class Exporter {
     group.members.add(member);
     this.#members[parameters.familyIndex].set(peerId, member);
     this.#lag(member);
+    this.#sayOwnDefault(member);
     return member;
   }
 
@@ -147,7 +151,24 @@ export class Exporter {
       member.closing = options.closing ?? member.closing;
     }
     if (member.inStream) this.#lag(member);
+    this.#sayOwnDefault(member);
     this.#markTable(member);
+  }
+
+  /** The default route of the group's own: at once, it is in no table that is walked. */
+  #sayOwnDefault({ group, sink }: Member): void {
+    const message = group.ownDefault?.announcement;
+    if (message) sink.write(message, 0, message.length, 1);
+  }
+
+  /** The member has come from a group with a default route of its own to one that may have none. */
+  #takeBackOwnDefault(old: UpdateGroup, { group, sink, peerId }: Member): void {
+    if (!old.ownDefault || group.ownDefault) return;
+    const id = group.rib.find(new Uint8Array(group.rib.index === 0 ? 4 : 16), 0);
+    // Without path identifiers the table's own default route, which will be said, takes its place.
+    if (!old.sent && id !== 0 && this.#isExported(group, peerId, id)) return;
+    const message = old.ownDefault.withdrawal;
+    sink.write(message, 0, message.length, 1);
   }
 
   /**
@@ -160,6 +181,7 @@ export class Exporter {
     if (old.sent) return this.rejoin(member, parameters);
     this.leave(member);
     const fresh = this.#enter(member.peerId, member.sink, parameters);
+    this.#takeBackOwnDefault(old, fresh);
     fresh.closing = member.closing;
     fresh.isInitial = member.isInitial;
     const { prefixes } = old.rib;
@@ -189,6 +211,7 @@ export class Exporter {
     if (old.sent) this.#paths.withdrawAll(old, member);
     this.leave(member);
     const fresh = this.join(member.peerId, member.sink, parameters);
+    this.#takeBackOwnDefault(old, fresh);
     fresh.closing = member.closing;
     fresh.isInitial = member.isInitial;
     // What only the old parameters let through must be withdrawn, and what was still to be said must be.
@@ -243,6 +266,10 @@ export class Exporter {
 
   /** Prefixes in the peer's Adj-RIB-Out once everything pending has been sent; community exceptions are not deducted. */
   advertisedCount(member: Member): number {
+    return this.#countTable(member) + (member.group.ownDefault ? 1 : 0);
+  }
+
+  #countTable(member: Member): number {
     const { group, peerId } = member;
     if (group.sent) return group.sent.live;
     if (group.filter) return this.#countFiltered(group, group.filter, member);

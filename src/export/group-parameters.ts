@@ -1,8 +1,14 @@
 /** What makes two peers get the same bytes: the key of an update group. */
 import type { Family } from 'bgp-parse';
-import type { ExportFilter } from '../policy/export-filter.js';
+import type { EditedAttributes, ExportFilter } from '../policy/export-filter.js';
 import { rulesKey } from './export-rules.js';
 import type { ExportRules } from './export-rules.js';
+
+/** Canonical octets of a default route before the rules of the wire, as a policy may have left them. */
+export interface DefaultRoute {
+  readonly attributes: Uint8Array;
+  readonly nextHop: EditedAttributes['nextHop'];
+}
 
 export interface GroupParameters {
   readonly family: Family;
@@ -28,6 +34,8 @@ export interface GroupParameters {
   readonly nextHopSelf: boolean;
   /** What "ourselves" is as a next hop of this family: 4, 16 or 32 octets; undefined = we have none. */
   readonly nextHop: Uint8Array | undefined;
+  /** The group gets this default route and no other one; undefined = those of the Loc-RIB. */
+  readonly defaultRoute?: DefaultRoute | undefined;
 }
 
 export function groupKey(parameters: GroupParameters): string {
@@ -48,5 +56,10 @@ export function groupKey(parameters: GroupParameters): string {
     nextHopSelf,
     rulesKey(parameters.rules),
     nextHop,
+    defaultRouteKey(parameters.defaultRoute),
   ].join('|');
+}
+
+export function defaultRouteKey(route: DefaultRoute | undefined): string {
+  return route ? `${route.nextHop} ${Array.from(route.attributes).join('.')}` : '-';
 }

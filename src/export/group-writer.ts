@@ -12,6 +12,7 @@ import { ChunkMemoryPool } from './chunk-memory.js';
 import { Deliveries } from './deliveries.js';
 import { Verdict } from '../policy/export-filter.js';
 import type { EditedAttributes, ExportFilter } from '../policy/export-filter.js';
+import { dropDefault } from './default-route.js';
 import type { Member } from './member.js';
 import type { MessageChunk } from './message-chunk.js';
 import type { OutgoingAttributes } from './outgoing-attributes.js';
@@ -64,6 +65,7 @@ export class GroupWriter {
   ): void {
     const { rib } = group;
     const { maxMessageLength } = group.parameters;
+    if (group.ownDefault !== undefined) count = dropDefault(rib, ids, pathIds, count);
     for (let from = 0; from < count;) {
       if (group.chunk.isFull(maxMessageLength)) this.#flushMarked(group, source, only);
       from = group.chunk.withdraw(rib, ids, pathIds, from, count, maxMessageLength);

@@ -10,6 +10,8 @@ import { SourceKind } from '../rib/rib-peers.js';
 import type { ExportFilter } from '../policy/export-filter.js';
 import type { GroupParameters } from './group-parameters.js';
 import type { Member } from './member.js';
+import { WithoutDefault } from './default-route.js';
+import type { DefaultMessages } from './default-route.js';
 import type { ChunkMemory } from './chunk-memory.js';
 import { MessageChunk } from './message-chunk.js';
 import { SentPaths } from './sent-paths.js';
@@ -33,10 +35,19 @@ export class UpdateGroup {
   chunk: MessageChunk;
   /** What groups with ADD-PATH have been told; undefined = only best paths, read off the Loc-RIB. */
   readonly sent: SentPaths | undefined;
+  /** What is said of a default route of the group's own; undefined = it has none, or none can be said. */
+  readonly ownDefault: DefaultMessages | undefined;
   /** Attribute sets that did not fit into a message, or whose next hop the group does not understand. */
   unencodable = 0;
 
-  constructor(key: string, parameters: GroupParameters, rib: FamilyRib, memory: ChunkMemory) {
+  constructor(
+    key: string,
+    parameters: GroupParameters,
+    rib: FamilyRib,
+    memory: ChunkMemory,
+    ownDefault?: DefaultMessages,
+  ) {
+    this.ownDefault = ownDefault;
     this.chunk = new MessageChunk(memory);
     this.key = key;
     this.parameters = parameters;
@@ -50,7 +61,7 @@ export class UpdateGroup {
       this.acceptsKind[SourceKind.client] = clientToClient || !client ? 1 : 0;
       this.acceptsKind[SourceKind.nonClient] = external || client ? 1 : 0;
     }
-    this.filter = parameters.filter;
+    this.filter = ownDefault ? new WithoutDefault(parameters.filter) : parameters.filter;
     const { rules } = parameters;
     this.refusedFlags =
       AttributeFlag.noAdvertise |

@@ -176,6 +176,18 @@ export class FamilyTable {
     return undefined;
   }
 
+  /** Whether there is a route of others to the prefix, exactly, by which packets leave. */
+  hasForeign(address: Uint8Array, length: number, protocol: number): boolean {
+    const { foreign, rows, key } = this;
+    loadWords(key, address);
+    const row = rows.find(key, 0, length);
+    if (row < 0) return false;
+    for (let at = rows.foreign[row]!; at >= 0; at = foreign.next[at]!) {
+      if (foreign.protocol[at] !== protocol && foreign.tos[at] === 0 && foreign.type[at] === RTN_UNICAST) return true;
+    }
+    return false;
+  }
+
   /** Octets of a row's address into `target`. */
   storeAddress(row: number, target: Uint8Array): void {
     const { words, address } = this.rows;

@@ -22,7 +22,7 @@ const TELL_EVERY_MS = 20;
 const MAX_WAIT_MS = 250;
 
 /** What is taken in the order it was said: an id is forgotten only after the records that stopped naming it. */
-type Submission = Exclude<ToWorker, { type: 'rows' | 'diff' | 'stop' | 'duties' }>;
+type Submission = Exclude<ToWorker, { type: 'rows' | 'diff' | 'stop' | 'duties' | 'watch' }>;
 
 class FibWorker implements SyncerEvents {
   readonly #port: MessagePort;
@@ -125,6 +125,9 @@ class FibWorker implements SyncerEvents {
           break;
         case 'duties':
           this.#keeper?.set(message.duties);
+          break;
+        case 'watch':
+          this.#syncer.watched.set(message.prefixes);
           break;
         case 'stop':
           this.#stop = message;
@@ -232,6 +235,7 @@ class FibWorker implements SyncerEvents {
     const plain = changes.map(({ id, resolvable, metric, detail }) => ({ id, resolvable, metric, detail }));
     this.#tell({ type: 'nextHops', changes: plain });
   };
+  routesPresent: SyncerEvents['routesPresent'] = (prefixes) => this.#tell({ type: 'routesPresent', prefixes });
   statusChanged: SyncerEvents['statusChanged'] = (family, pairs, count) =>
     this.#tell({ type: 'status', family, pairs, count }, [pairs.buffer as ArrayBuffer]);
   log: SyncerEvents['log'] = (level, fields, text) => this.#tell({ type: 'log', level, fields, text });

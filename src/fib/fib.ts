@@ -149,6 +149,10 @@ export class Fib implements FibPort {
     this.#tell({ type: 'forget', id });
   }
 
+  watchRoutes(prefixes: readonly string[]): void {
+    this.#tell({ type: 'watch', prefixes });
+  }
+
   nextHopDown(id: number): void {
     this.#tell({ type: 'down', id, down: true });
   }
@@ -248,6 +252,9 @@ export class Fib implements FibPort {
         break;
       case 'absorbed':
         if (this.#underWay-- === MAX_BATCHES) this.#events.room();
+        break;
+      case 'routesPresent':
+        this.#events.routesPresent(message.prefixes);
         break;
       case 'nextHops':
         this.#events.nextHopsChanged(message.changes);

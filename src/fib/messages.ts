@@ -41,6 +41,7 @@ export type ToWorker =
   | { readonly type: 'ownNextHop'; readonly address: Uint8Array }
   | { readonly type: 'submit'; readonly family: Family; readonly records: Uint32Array; readonly count: number }
   | { readonly type: 'sweep' }
+  | { readonly type: 'watch'; readonly prefixes: readonly string[] }
   | { readonly type: 'duties'; readonly duties: HostDuties }
   | { readonly type: 'rows'; readonly request: number; readonly cursor: RowCursor; readonly max: number }
   | { readonly type: 'diff'; readonly request: number }
@@ -50,6 +51,7 @@ export type FromWorker =
   | { readonly type: 'ready'; readonly state: KernelState; readonly counts: Counts; readonly threadId: number }
   | { readonly type: 'kernel'; readonly state: KernelState }
   | { readonly type: 'nextHops'; readonly changes: readonly NextHopState[] }
+  | { readonly type: 'routesPresent'; readonly prefixes: readonly string[] }
   | { readonly type: 'status'; readonly family: Family; readonly pairs: Uint32Array; readonly count: number }
   | { readonly type: 'counts'; readonly counts: Counts }
   | { readonly type: 'host'; readonly state: HostState }

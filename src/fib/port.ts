@@ -70,6 +70,8 @@ export const ROUTE_RECORD_WORDS = { 'ipv4-unicast': 4, 'ipv6-unicast': 7 } as co
 export interface FibEvents {
   kernelChanged(state: KernelState): void;
   nextHopsChanged(changes: readonly NextHopState[]): void;
+  /** Those of the prefixes given to `watchRoutes` that others have a route to. */
+  routesPresent(prefixes: readonly string[]): void;
   /** Pairs (prefixId, FibStatus) of one family, also for changes nobody asked for (a repair, a foreign route). */
   statusChanged(family: Family, pairs: Uint32Array, count: number): void;
   /** `canSubmit` has become true again. */
@@ -97,6 +99,8 @@ export interface FibPort {
   /** Begins to resolve an address and keeps telling changes; the first answer always comes. Ids are the caller's, > 0. */
   trackNextHop(id: number, address: AddressBytes, interfaceName?: string): void;
   forgetNextHop(id: number): void;
+  /** Follows whether the kernel has routes of others to these prefixes, exactly; none is there until told. */
+  watchRoutes(prefixes: readonly string[]): void;
   /**
    * A hint: the next hop is of no use from now on, whatever the kernel says (its peer or its BFD session is down).
    * Routes through it fail over at once, before any of them is submitted again. Holds until `nextHopUp` or `forgetNextHop`.

@@ -32,6 +32,7 @@ import { RouteBatch } from './route-batch.js';
 import { StatusReport } from './status-report.js';
 import { describeRow, prefixText } from './row-view.js';
 import { Targets } from './targets.js';
+import { WatchedRoutes } from './watched-routes.js';
 
 /** Rows looked at in one slice: those that need no write cost little. */
 const MAX_LOOKS = 16384;
@@ -58,6 +59,8 @@ export interface SyncerSettings {
 export interface SyncerEvents {
   kernelChanged(state: KernelState): void;
   nextHopsChanged(changes: readonly NextHopState[]): void;
+  /** Those of the prefixes given to `watched` that others have a route to. */
+  routesPresent(prefixes: readonly string[]): void;
   /** The array is the receiver's to keep. */
   statusChanged(family: Family, pairs: Uint32Array, count: number): void;
   log(level: 'debug' | 'info' | 'warn', fields: object, message: string): void;
@@ -68,6 +71,7 @@ export class Syncer {
   readonly mirror: KernelMirror;
   readonly resolver: NextHopResolver;
   readonly targets: Targets;
+  readonly watched: WatchedRoutes;
   readonly settings: SyncerSettings;
   /** Rows by `FibStatus`. */
   readonly counts = [0, 0, 0, 0];
@@ -107,6 +111,7 @@ export class Syncer {
       this.mirror.tables[address.length === 4 ? 0 : 1].longestMatch(address, protocol),
     );
     this.targets = new Targets(this.resolver, gateways);
+    this.watched = new WatchedRoutes(this.mirror.tables, protocol, (prefixes) => events.routesPresent(prefixes));
     const objects = this.support === 'none' ? undefined : this.objects;
     const leads = ({ addressFamily }: FamilyTable) => new Leads(addressFamily, this.targets, gateways, objects, nowMs);
     this.#leads = [leads(this.mirror.tables[0]), leads(this.mirror.tables[1])];
@@ -268,6 +273,7 @@ export class Syncer {
     }
     if (!this.mirror.resolveDue) return;
     this.mirror.resolveDue = false;
+    this.watched.refresh();
     const changed = this.resolver.refresh();
     if (changed.length === 0) return;
     // What forwards first, then the news.

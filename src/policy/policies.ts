@@ -144,6 +144,21 @@ export class Policies {
     };
   }
 
+  /** What policies leave of a route that this node makes for a peer alone; undefined = they reject it. */
+  judgeOwn(
+    names: OneOrMore<string>,
+    family: Family,
+    peer: PolicyPeer,
+    prefix: Prefix,
+    attributes: Uint8Array,
+  ): Pick<Trace, 'attributes' | 'nextHop'> | undefined {
+    const plain = plainJudgement(names, false);
+    if (plain) return plain.accept ? { attributes, nextHop: 'default' } : undefined;
+    const env: Environment = { family, type: 'local', peer, from: undefined };
+    const trace = this.trace(this.chain('export', many(names)), env, prefix, attributes);
+    return trace.accepted ? trace : undefined;
+  }
+
   /** Throws a `PolicyError` when a name is not known. */
   chain(direction: 'import' | 'export', names: readonly string[]): CompiledChain {
     return this.#compiler.chain(names, PRESETS[direction]);

@@ -31,7 +31,10 @@ class Core {
 
   constructor(settings: Partial<SyncerSettings> = {}) {
     const nothing = (): void => undefined;
-    const events = { kernelChanged: nothing, nextHopsChanged: nothing, statusChanged: nothing, log: nothing };
+    const events = {
+      ...{ kernelChanged: nothing, nextHopsChanged: nothing, statusChanged: nothing, log: nothing },
+      routesPresent: nothing,
+    };
     const fatal = (text: string): never => {
       throw new Error(text);
     };

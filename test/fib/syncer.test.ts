@@ -40,6 +40,7 @@ class Bench implements SyncerEvents {
   }
 
   kernelChanged(): void {}
+  routesPresent(): void {}
   nextHopsChanged(changes: readonly NextHopState[]): void {
     for (const change of changes) this.nextHops.set(change.id, change);
   }
