@@ -17,6 +17,7 @@ import { printLookAround } from './report.js';
 import { runScenario } from './run-scenario.js';
 import { scenario, type ScenarioName } from './scenarios.js';
 import type { Site } from './site.js';
+import { UNIT_CAPABILITIES } from './unprivileged.js';
 import { InterruptedError } from './until.js';
 
 const INTERRUPTS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -32,7 +33,7 @@ export async function runLab(argv: string[]): Promise<number> {
       print(USAGE);
       return 0;
     }
-    await preflight(process.getuid?.());
+    await preflight(process.getuid?.(), command.kind === 'run' && command.unprivileged);
     return command.kind === 'clean' ? await clean(command.networks) : await runAll(command);
   } catch (error) {
     if (error instanceof UsageError) {
@@ -90,7 +91,8 @@ async function runAll(command: RunCommand): Promise<number> {
 }
 
 async function runOne(name: ScenarioName | 'compare', command: RunCommand, signal: AbortSignal) {
-  const network = await Network.create({ ownerPid: process.pid, signal });
+  const capabilities = command.kind === 'run' && command.unprivileged ? UNIT_CAPABILITIES : undefined;
+  const network = await Network.create({ ownerPid: process.pid, signal, capabilities });
   const sites: Site[] = [];
   let keep = command.keep;
   try {

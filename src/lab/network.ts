@@ -17,6 +17,8 @@ export interface NetworkOptions {
   readonly ownerPid: number;
   /** Aborted = build nothing more. Removing still works. */
   readonly signal?: AbortSignal | undefined;
+  /** Daemons run as an ordinary user with these capabilities (see unprivileged.ts); default: as root. */
+  readonly capabilities?: readonly string[] | undefined;
 }
 
 /** An Ethernet segment: a bridge in a namespace of its own. */
@@ -80,13 +82,15 @@ export class Network {
   /** `tortie-<pid>-<n>`. */
   readonly id: string;
   readonly directory: string;
+  readonly capabilities: readonly string[] | undefined;
   readonly #namespaces: string[] = [];
   readonly #signal: AbortSignal | undefined;
 
-  private constructor(id: string, directory: string, signal: AbortSignal | undefined) {
+  private constructor(id: string, directory: string, options: NetworkOptions) {
     this.id = id;
     this.directory = directory;
-    this.#signal = signal;
+    this.capabilities = options.capabilities;
+    this.#signal = options.signal;
   }
 
   /** Makes the directory; nothing of the network yet. */
@@ -100,7 +104,7 @@ export class Network {
       await writeFile(join(draft, 'owner.json'), JSON.stringify(record));
       try {
         await rename(draft, directory);
-        return new Network(id, directory, options.signal);
+        return new Network(id, directory, options);
       } catch (error) {
         await rm(draft, { recursive: true, force: true });
         const code = (error as NodeJS.ErrnoException).code;

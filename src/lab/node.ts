@@ -12,6 +12,7 @@ import { stringify } from 'yaml';
 import { systemClock } from '../support/clock.js';
 import { CommandError, runCommand } from './command.js';
 import type { Host, Network } from './network.js';
+import { giveAway, unprivilegedWrapper } from './unprivileged.js';
 import { until, type Arrived } from './until.js';
 
 const DAEMON = fileURLToPath(new URL('../daemon.js', import.meta.url));
@@ -55,7 +56,7 @@ export class LabNode {
   readonly configFile: string;
   readonly socket: string;
   readonly logFile: string;
-  /** Put in front of the daemon's command line, inside the namespace: `setpriv`, say. */
+  /** Put in front of the daemon's command line, inside the namespace. */
   wrapper: readonly string[] = [];
   readonly #network: Network;
   readonly #signal: AbortSignal | undefined;
@@ -84,6 +85,10 @@ export class LabNode {
       signal,
     );
     await node.configure(config);
+    if (network.capabilities) {
+      node.wrapper = unprivilegedWrapper(network.capabilities);
+      await giveAway(node.configFile);
+    }
     return node;
   }
 

@@ -8,6 +8,8 @@ export type LabCommand =
       readonly scenarios: readonly ScenarioName[];
       readonly transport: Transport;
       readonly keep: boolean;
+      /** Daemons as an ordinary user with two capabilities. */
+      readonly unprivileged: boolean;
     }
   | { readonly kind: 'compare'; readonly seconds: number; readonly keep: boolean }
   /** networks: empty = every one whose lab has ended. */
@@ -21,7 +23,7 @@ export class UsageError extends Error {
   }
 }
 
-export const USAGE = `Usage: bgpctl lab [SCENARIO …] [--ipv6] [--keep]
+export const USAGE = `Usage: bgpctl lab [SCENARIO …] [--ipv6] [--unprivileged] [--keep]
        bgpctl lab compare [SECONDS]
        bgpctl lab --clean [NETWORK …]
 
@@ -39,6 +41,9 @@ some seconds (default 2).
 
 Options:
   --ipv6    BGP sessions over IPv6 (routes of both families are exchanged either way)
+  --unprivileged
+            the daemons run as an ordinary user with CAP_NET_ADMIN and CAP_NET_BIND_SERVICE, as under systemd; needs
+            setpriv (util-linux)
   --keep    leave it up at the end, and say how to look around and how to remove it
   --clean   remove what earlier labs left: networks kept up, or whose lab was killed
   --help
@@ -49,10 +54,11 @@ export function parseLabArguments(argv: readonly string[]): LabCommand {
   const { values, positionals } = parse(argv);
   if (values.help) return { kind: 'help' };
   if (values.clean) {
-    if (values.keep || values.ipv6) throw new UsageError('--clean goes with no other option');
+    if (values.keep || values.ipv6 || values.unprivileged) throw new UsageError('--clean goes with no other option');
     return { kind: 'clean', networks: positionals };
   }
-  if (positionals[0] === 'compare') return compareCommand(positionals, values.keep ?? false, values.ipv6 ?? false);
+  if (positionals[0] === 'compare')
+    return compareCommand(positionals, values.keep ?? false, (values.ipv6 ?? false) || (values.unprivileged ?? false));
   const scenarios = positionals.map((name) => {
     const known = SCENARIO_NAMES.find((candidate) => candidate === name);
     if (!known) throw new UsageError(`unknown scenario '${name}': choose from ${SCENARIO_NAMES.join(', ')}`);
@@ -63,13 +69,14 @@ export function parseLabArguments(argv: readonly string[]): LabCommand {
     scenarios: scenarios.length > 0 ? scenarios : DEFAULT_SCENARIOS,
     transport: values.ipv6 ? 6 : 4,
     keep: values.keep ?? false,
+    unprivileged: values.unprivileged ?? false,
   };
 }
 
-function compareCommand(positionals: readonly string[], keep: boolean, ipv6: boolean): LabCommand {
+function compareCommand(positionals: readonly string[], keep: boolean, others: boolean): LabCommand {
   const [, text = '2', ...rest] = positionals;
   const seconds = Number(text);
-  if (rest.length > 0 || ipv6) throw new UsageError('compare goes with nothing but SECONDS and --keep');
+  if (rest.length > 0 || others) throw new UsageError('compare goes with nothing but SECONDS and --keep');
   if (!(seconds > 0 && seconds <= 60)) throw new UsageError(`compare for 0.1 to 60 seconds, not '${text}'`);
   return { kind: 'compare', seconds, keep };
 }
@@ -82,6 +89,7 @@ function parse(argv: readonly string[]) {
       options: {
         ipv6: { type: 'boolean' },
         keep: { type: 'boolean' },
+        unprivileged: { type: 'boolean' },
         clean: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

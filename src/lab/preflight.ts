@@ -11,18 +11,23 @@ export class CannotRunError extends Error {
 }
 
 /** Rejects with a `CannotRunError`. What only the attempt can tell is left to `explain`. */
-export async function preflight(userId: number | undefined): Promise<void> {
+export async function preflight(userId: number | undefined, unprivileged: boolean): Promise<void> {
   if (userId !== 0) {
     throw new CannotRunError(
       'The lab makes network namespaces, which only root may: run it as root (sudo npm run lab).',
     );
   }
+  await needs(['ip', '-V'], 'iproute2');
+  if (unprivileged) await needs(['setpriv', '--version'], 'util-linux');
+}
+
+async function needs(argv: readonly [string, string], packageName: string): Promise<void> {
   try {
-    await runCommand(['ip', '-V']);
+    await runCommand(argv);
   } catch (error) {
     if (!(error instanceof CommandError) || !error.notFound) throw error;
     throw new CannotRunError(
-      'There is no program `ip` in PATH: install iproute2 (on Debian and Ubuntu: apt install iproute2).',
+      `There is no program \`${argv[0]}\` in PATH: install ${packageName} (on Debian and Ubuntu: apt install ${packageName}).`,
     );
   }
 }

@@ -164,12 +164,14 @@ t.test('the command line', async (t) => {
     scenarios: ['two-hosts', 'route-reflector'],
     transport: 4,
     keep: false,
+    unprivileged: false,
   });
   t.same(parseLabArguments(['gateway', '--ipv6', '--keep']), {
     kind: 'run',
     scenarios: ['gateway'],
     transport: 6,
     keep: true,
+    unprivileged: false,
   });
   t.same(parseLabArguments(['--clean', 'tortie-1-1']), { kind: 'clean', networks: ['tortie-1-1'] });
   t.throws(() => parseLabArguments(['three-hosts']), {

@@ -38,8 +38,12 @@ interface Test {
 }
 
 /** A network of the test's own; the daemons' logs are shown when the test has failed. */
-export async function testNetwork(t: Test): Promise<{ network: Network; segment: Segment; watch: LabNode[] }> {
-  const network = await Network.create({ ownerPid: process.pid });
+export async function testNetwork(
+  t: Test,
+  // TORTIE_LAB_CAPABILITIES=net_admin,net_bind_service: the same tests with daemons that have no more than these.
+  capabilities: readonly string[] | undefined = process.env['TORTIE_LAB_CAPABILITIES']?.split(','),
+): Promise<{ network: Network; segment: Segment; watch: LabNode[] }> {
+  const network = await Network.create({ ownerPid: process.pid, capabilities });
   const watch: LabNode[] = [];
   const dismiss = guard(network.id);
   t.teardown(async () => {

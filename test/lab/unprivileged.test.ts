@@ -1,35 +1,25 @@
 /**
  * The daemons as an ordinary user with CAP_NET_ADMIN and CAP_NET_BIND_SERVICE and nothing else: sessions on port 179 with
  * TCP MD5 and BFD, kernel routes, masquerading and a tunnel work; what needs more is said in the log, and nothing else
- * suffers.
+ * suffers. Every scenario of the lab runs so. (All of the lab's tests do with TORTIE_LAB_CAPABILITIES, see lab-fixture.ts.)
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { Network } from '../../src/lab/network.js';
 import { probe } from '../../src/lab/probe.js';
-import type { LabNode } from '../../src/lab/node.js';
-import { scenario } from '../../src/lab/scenarios.js';
+import { runScenario } from '../../src/lab/run-scenario.js';
+import { SCENARIO_NAMES, scenario } from '../../src/lab/scenarios.js';
 import { addSite, untilRouted, type Site } from '../../src/lab/site.js';
+import { UNIT_CAPABILITIES, UNPRIVILEGED_USER, unprivilegedWrapper } from '../../src/lab/unprivileged.js';
 import type { PeerDto } from '../../src/control/dto.js';
+import { build, connect, reach, untilRouted as untilLinked, type Side } from './cable-fixture.js';
 import { cannotRunLab, skipUnless, testNetwork, untilEstablished } from './lab-fixture.js';
 
 const WAIT_MS = 20_000;
-/** Of nobody and nogroup. */
-const USER = 65_534;
-const CAPABILITIES = ['net_admin', 'net_bind_service'];
-const WRAPPER = [
-  'setpriv',
-  ...['--reuid', String(USER), '--regid', String(USER), '--clear-groups', '--no-new-privs'],
-  ...['--inh-caps', '--ambient-caps', '--bounding-set'].flatMap((option) => [
-    option,
-    `-all,${CAPABILITIES.map((name) => `+${name}`).join(',')}`,
-  ]),
-  // tap's tracer would write files where this user may not.
-  ...['env', '-u', 'NODE_OPTIONS'],
-];
+const WRAPPER = unprivilegedWrapper(UNIT_CAPABILITIES);
 const DAEMON = fileURLToPath(new URL('../../src/daemon.js', import.meta.url));
 
 const skip =
@@ -40,16 +30,8 @@ const skip =
     'needs a checkout that every user may read',
   );
 
-/** The daemon's files belong to its user, and it may pass through to them. */
-function giveAway(node: LabNode): void {
-  const own = dirname(node.configFile);
-  chmodSync(dirname(own), 0o755);
-  for (const path of [own, node.configFile]) chownSync(path, USER, USER);
-  node.wrapper = WRAPPER;
-}
-
 t.test('two hosts, as an ordinary user with two capabilities', { skip }, async (t) => {
-  const { network, segment, watch } = await testNetwork(t);
+  const { network, segment, watch } = await testNetwork(t, UNIT_CAPABILITIES);
   const plan = scenario('two-hosts', 4);
   const [one, two] = (await Promise.all(
     plan.hosts.map(async (site) => {
@@ -65,7 +47,6 @@ t.test('two hosts, as an ordinary user with two capabilities', { skip }, async (
       };
       const built = await addSite(network, segment, site, { versions: [4], config });
       watch.push(built.node);
-      giveAway(built.node);
       return built;
     }),
   )) as [Site, Site];
@@ -76,10 +57,10 @@ t.test('two hosts, as an ordinary user with two capabilities', { skip }, async (
     const mask = ((1n << 12n) | (1n << 10n)).toString(16).padStart(16, '0');
     for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
       t.match(status, new RegExp(`^${set}:\\s+${mask}$`, 'm'), `${set}: CAP_NET_ADMIN and CAP_NET_BIND_SERVICE`);
-    t.match(status, new RegExp(`^Uid:\\s+${USER}\\s+${USER}`, 'm'));
+    t.match(status, new RegExp(`^Uid:\\s+${UNPRIVILEGED_USER}\\s+${UNPRIVILEGED_USER}`, 'm'));
     const socket = statSync(one.node.socket);
     t.equal(socket.mode & 0o777, 0o660);
-    t.equal(socket.uid, USER);
+    t.equal(socket.uid, UNPRIVILEGED_USER);
     t.end();
   });
 
@@ -113,4 +94,50 @@ t.test('two hosts, as an ordinary user with two capabilities', { skip }, async (
     [],
     'and takes its routes along',
   );
+});
+
+t.test('kernel settings are set without CAP_SYS_ADMIN', { skip }, async (t) => {
+  const { network, segment, watch } = await testNetwork(t, UNIT_CAPABILITIES);
+  const [plan] = scenario('two-hosts', 4).hosts;
+  const { node } = await addSite(network, segment, plan!, { config: { ...plan!.config, fib: { setSysctls: true } } });
+  watch.push(node);
+  const mode = (): string => {
+    const argv = ['netns', 'exec', node.host.namespace, 'cat', '/proc/sys/net/ipv4/nexthop_compat_mode'];
+    return spawnSync('ip', argv, { encoding: 'utf8' }).stdout.trim();
+  };
+  t.equal(mode(), '1', 'as a new namespace has it');
+  await node.start();
+  t.equal(mode(), '0', 'fib.setSysctls: who administers the network may write its settings');
+});
+
+// The first is above, with more to do.
+for (const name of SCENARIO_NAMES.filter((each) => each !== 'two-hosts')) {
+  t.test(`the scenario ${name}, as this user`, { skip }, async (t) => {
+    const network = await Network.create({ ownerPid: process.pid, capabilities: UNIT_CAPABILITIES });
+    t.teardown(() => network.close());
+    let said = '';
+    const sites: Site[] = [];
+    const good = await runScenario({
+      network,
+      plan: scenario(name, name === 'gateway' ? 6 : 4),
+      versions: [4, 6],
+      print: (text) => (said += text),
+      signal: new AbortController().signal,
+      onSite: (site) => sites.push(site),
+    });
+    t.ok(good, said);
+    for (const { node } of sites) {
+      t.match(readFileSync(`/proc/${node.pid}/status`, 'utf8'), new RegExp(`^Uid:\\s+${UNPRIVILEGED_USER}\\s`, 'm'));
+      t.notMatch(readFileSync(node.logFile, 'utf8'), /EPERM|EACCES|not permitted|"level":"error"/, node.host.name);
+    }
+  });
+}
+
+t.test('unnumbered peers, with CAP_NET_RAW as well', { skip }, async (t) => {
+  const { network, watch } = await testNetwork(t, [...UNIT_CAPABILITIES, 'net_raw']);
+  const sides = (await build(network, watch)) as [Side, Side];
+  await connect(network, sides);
+  await Promise.all(sides.map(({ node }) => node.start()));
+  await Promise.all([untilLinked(network, ...sides), untilLinked(network, sides[1], sides[0])]);
+  await reach(t, ...sides);
 });
