@@ -186,7 +186,7 @@ export class SessionServer {
     const address = parseSocketAddress(host)!;
     const family = familyOf(address);
     // Paused: the handle moves to a socket of ours before anything is read (Connection.adopt).
-    const server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket, family));
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => this.accept(socket, family));
     // Port 0 means any free port, and the same one for every address.
     const port = this.#options.port === 0 ? (this.listening[0]?.port ?? 0) : this.#options.port;
     try {
@@ -221,7 +221,8 @@ export class SessionServer {
     }
   }
 
-  #accept(socket: net.Socket, listenerFamily: 4 | 6): void {
+  /** A connection that a listener has taken: to the session with its address, or to nobody. */
+  accept(socket: net.Socket, listenerFamily: 4 | 6): void {
     const text = socket.remoteAddress;
     const address = text === undefined ? undefined : parseSocketAddress(text);
     // Gone before we looked.

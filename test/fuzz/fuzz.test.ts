@@ -18,7 +18,7 @@ interface CorpusUpdate {
   readonly verdict: number;
 }
 
-const SECONDS = Number(process.env['TORTIE_FUZZ_SECONDS'] ?? 12);
+const SECONDS = Number(process.env['TORTIE_FUZZ_SECONDS'] ?? 7);
 const SEED = Number(process.env['TORTIE_FUZZ_SEED'] ?? Date.now() % 1_000_000);
 
 // The compiled file stands in dist/test/fuzz.

@@ -1,5 +1,5 @@
 /**
- * `npm run fuzz [-- --minutes N] [--messages N] [--target codec|fsm|speaker] [--seed N] [--episodes N]`
+ * `npm run fuzz [-- --minutes N] [--messages N] [--target NAME …] [--seed N] [--episodes N]`, the names of targets.ts
  *
  * Runs episodes of the targets in turn until time, messages or episodes are used up. Every episode follows from its seed;
  * a failure says which one it was, how to run it again, and what was being read. Memory is measured after each collection
@@ -38,8 +38,8 @@ const limits = {
   episodes: Number(values.episodes ?? Infinity),
 };
 const totals = new Map<string, Totals>(names.map((name) => [name, { episodes: 0, messages: 0, ms: 0 }]));
-/** Messages so far and megabytes in use. */
-const samples: (readonly [number, number])[] = [];
+/** Messages so far, megabytes in use, megabytes resident. */
+const samples: (readonly [number, number, number])[] = [];
 const startMs = performance.now();
 let episode = 0;
 let reportMs = startMs;
@@ -52,25 +52,31 @@ async function sample(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 5));
   gc?.();
   gc?.();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  samples.push([count(), (heapUsed + arrayBuffers) / 1e6]);
+  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
+  samples.push([count(), (heapUsed + arrayBuffers) / 1e6, rss / 1e6]);
 }
 
 function report(): void {
   const seconds = (performance.now() - startMs) / 1000;
   const each = [...totals].map(([name, { episodes, messages }]) => `${name} ${messages} in ${episodes}`).join(', ');
-  console.log(`${seconds.toFixed(0)} s: ${count()} messages (${each} episodes), ${samples.at(-1)![1].toFixed(1)} MB`);
+  console.log(
+    `${seconds.toFixed(0)} s: ${count()} messages (${each} episodes), ${samples.at(-1)![1].toFixed(1)} MB, resident ${samples.at(-1)![2].toFixed(0)} MB`,
+  );
 }
 
-/** Least squares over the second half, when everything is warm: bytes a message. */
-function slope(): number {
+/** Least squares over the second half, when everything is warm: octets a million messages, with its standard error. */
+function slope(column: 1 | 2): string {
   const late = samples.slice(samples.length >> 1);
   const n = late.length;
   const meanX = late.reduce((sum, [x]) => sum + x, 0) / n;
-  const meanY = late.reduce((sum, [, y]) => sum + y, 0) / n;
-  const over = late.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
+  const meanY = late.reduce((sum, row) => sum + row[column], 0) / n;
+  const over = late.reduce((sum, row) => sum + (row[0] - meanX) * (row[column] - meanY), 0);
   const under = late.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
-  return under === 0 ? 0 : (over / under) * 1e6;
+  if (under === 0 || n < 3) return 'not known';
+  const each = over / under;
+  const rest = late.reduce((sum, row) => sum + (row[column] - meanY - each * (row[0] - meanX)) ** 2, 0);
+  const error = Math.sqrt(rest / (n - 2) / under);
+  return `${(each * 1e6).toFixed(3)} ± ${(error * 1e6).toFixed(3)} MB`;
 }
 
 console.log(`seed ${seed}, targets ${names.join(', ')}`);
@@ -102,4 +108,6 @@ while (performance.now() - startMs < limits.ms && count() < limits.messages && e
 }
 await sample();
 report();
-console.log(`memory: ${slope().toFixed(3)} octets a message over the second half (${samples.length} samples)`);
+console.log(
+  `a million messages, over the second half (${samples.length} samples): heap and buffers ${slope(1)}, resident ${slope(2)}`,
+);

@@ -26,6 +26,12 @@ export interface Wish {
   readonly damage: number;
   /** Second octet of IPv4 prefixes, third group of IPv6 ones: who says what is kept apart by it; undefined = any. */
   readonly block?: number;
+  /** In percent: how often ONLY_TO_CUSTOMER is there. */
+  readonly otc?: number;
+  /** Communities that mean something to the one who listens; one of them is there now and then. */
+  readonly communities?: readonly number[];
+  /** Longest body, when messages may be longer than 4,096 octets (RFC 8654): then some are. */
+  readonly maxLength?: number;
 }
 
 /** Body of an UPDATE. */
@@ -60,7 +66,7 @@ export function randomUpdate(random: Random, session: ReferenceSession, wish: Wi
     if (session.external ? present(10) : present(98)) add(0x40, 5, u32(random.chance(80) ? 100 : random.u32()));
     if (present(10)) add(0x40, 6, []);
     if (present(10)) add(0xc0, 7, [...asNumber(random, session.fourOctetAs), ...random.bytes(4)]);
-    if (present(25)) add(0xc0, 8, Array.from({ length: 1 + random.below(6) }, () => community(random)).flat());
+    if (present(25)) add(0xc0, 8, communities(random, wish));
     if (present(session.external ? 3 : 15)) add(0x80, 9, [10, 0, 0, random.below(256)]);
     if (present(session.external ? 3 : 15)) add(0x80, 10, Array.from({ length: 1 + random.below(3) }, () => [10, 1, 0, random.below(256)]).flat()); // prettier-ignore
     if (present(10)) add(0xc0, 16, random.bytes(8 * (1 + random.below(3))));
@@ -68,7 +74,7 @@ export function randomUpdate(random: Random, session: ReferenceSession, wish: Wi
     if (present(session.fourOctetAs ? 2 : 8)) add(0xc0, 18, [...u32(random.u32()), ...random.bytes(4)]);
     if (present(5)) add(0xc0, 25, random.bytes(20));
     if (present(15)) add(0xc0, 32, random.bytes(12 * (1 + random.below(3))));
-    if (present(3)) add(0xc0, 35, u32(random.u32()));
+    if (present(wish.otc ?? 3)) add(0xc0, 35, u32(random.chance(50) ? (session.peerAsn ?? 65001) : random.u32()));
     if (present(12))
       add(random.pick([0xc0, 0xe0, 0x80, 0x80, 0xc0, 0x40]), random.below(256), random.bytes(random.below(20)));
   }
@@ -80,7 +86,8 @@ export function randomUpdate(random: Random, session: ReferenceSession, wish: Wi
   if (random.chance(15)) random.shuffle(list);
   let body = updateBody(list, nlri, withdrawn);
   if (random.chance(wish.damage / 3)) body = mutate(random, body);
-  return body.length > 4077 ? body.slice(0, 4077) : body;
+  const longest = wish.maxLength ?? 4077;
+  return body.length > longest ? body.slice(0, longest) : body;
 }
 
 /** An attribute, or what is left of it. */
@@ -106,9 +113,9 @@ function damaged(random: Random, flags: number, code: number, value: ArrayLike<n
 }
 
 /** Prefixes on the wire; few enough that they are said again and withdrawn again. */
-function prefixes(random: Random, afi: number, withPaths: boolean, { damage, block }: Wish): number[] {
+function prefixes(random: Random, afi: number, withPaths: boolean, { damage, block, maxLength }: Wish): number[] {
   const out: number[] = [];
-  for (let count = 1 + random.below(random.chance(5) ? 60 : 4); count > 0; count--) {
+  for (let count = 1 + random.below(random.chance(5) ? (maxLength === undefined ? 60 : 2000) : 4); count > 0; count--) {
     if (withPaths) out.push(...u32(random.chance(90) ? random.below(3) : random.u32()));
     const length = afi === 1 ? random.pick([16, 20, 24, 24, 24, 25, 32]) : random.pick([32, 40, 48, 48, 56, 64, 128]);
     const head =
@@ -160,6 +167,13 @@ function path4(random: Random): number[] {
   const count = 1 + random.below(4);
   const type = random.chance(90) ? 2 : random.below(5);
   return [type, count, ...Array.from({ length: count }, () => asNumber(random, true)).flat()];
+}
+
+function communities(random: Random, { communities: known, maxLength }: Wish): number[] {
+  const count = 1 + random.below(maxLength !== undefined && random.chance(10) ? 3000 : 6);
+  const out = Array.from({ length: count }, () => community(random));
+  if (known && random.chance(10)) out[random.below(count)] = u32(random.pick(known));
+  return out.flat();
 }
 
 function community(random: Random): number[] {

@@ -176,8 +176,11 @@ export const fsm: Target = {
         network.answers = () => true;
       } else if (roll < 92) {
         const ms = random.pick([10, 250, 700, 3500, 20_000, 100_000]);
-        script.push(`wait ${ms}`);
-        clock.advance(ms);
+        // A jump is what a machine that was suspended sees: all that fell due runs once, late.
+        const jumps = random.chance(25);
+        script.push(`${jumps ? 'jump' : 'wait'} ${ms}`);
+        if (jumps) clock.jump(ms);
+        else clock.advance(ms);
       } else if (roll < 94) {
         script.push('stop');
         void session.stop(random.below(12), 'because');
