@@ -58,6 +58,8 @@ export class KernelMirror implements KernelListener {
   nexthopsDue = false;
   /** Between a whole reading and the moment the stream has been caught up with: changes may be told twice. */
   replaying = false;
+  /** Objects are kept for routes of a previous run with another source; that they need not be, only a reading says. */
+  rereadAfterSweep = false;
   /** Sees routes that are not the RIB's first, and takes those that are its own. */
   watcher: RouteWatcher | undefined;
   readonly #settings: RouteOwnership;
@@ -112,7 +114,6 @@ export class KernelMirror implements KernelListener {
   hear(): 'empty' | 'messages' | 'overrun' {
     const heard = this.#kernel.receive(this);
     if (heard === 'overrun') {
-      this.resync.requestTwice(this.#nowMs());
       this.resync.request(this.#nowMs(), true);
     } else if (heard === 'empty') this.replaying = false;
     return heard;
@@ -122,15 +123,15 @@ export class KernelMirror implements KernelListener {
     const change = this.network.setLink(message, deleted);
     if (change === 'same') return;
     this.networkChanged = this.resolveDue = this.nexthopsDue = true;
-    // IPv4 routes go silently with their interface, some time after the link message.
-    if (change === 'down' && !this.#adopting) this.resync.requestTwice(this.#nowMs());
+    // IPv4 routes go silently with their interface, after the link message.
+    if (change === 'down' && !this.#adopting) this.resync.requestAfterLoss(this.#nowMs());
   }
 
   address(message: AddressMessage, deleted: boolean): void {
     if (!this.network.setAddress(message, deleted)) return;
     this.networkChanged = this.resolveDue = true;
     // The last IPv4 address of an interface takes all routes through it along.
-    if (deleted && message.family === AF_INET) this.resync.requestTwice(this.#nowMs());
+    if (deleted && message.family === AF_INET) this.resync.requestAfterLoss(this.#nowMs());
   }
 
   nexthop(nexthop: NexthopMessage, deleted: boolean): void {
@@ -195,11 +196,21 @@ export class KernelMirror implements KernelListener {
     if (route.tos !== 0) return OTHER_GATEWAY;
     if (route.prefSrcLength !== 0 || this.#settings.prefSrc) {
       const source = route.type === RTN_BLACKHOLE ? NO_SOURCE : (this.#settings.prefSrc ?? NO_SOURCE);
-      if (!hasPreferredSource(route, source)) return OTHER_GATEWAY;
+      if (!hasPreferredSource(route, source)) {
+        this.#keepObjectOf(route);
+        return OTHER_GATEWAY;
+      }
     }
     if (route.nexthopId !== 0) return this.#objects.codeOfId(route.nexthopId);
     if (route.type === RTN_UNICAST) return this.gateways.ofRoute(route, false);
     return route.type === RTN_BLACKHOLE ? BLACKHOLE_GATEWAY : OTHER_GATEWAY;
+  }
+
+  /** A route of ours that is to be rewritten forwards by an object meanwhile, which no row counts as a user of. */
+  #keepObjectOf({ nexthopId }: RouteMessage): void {
+    if (nexthopId === 0 || !this.#objects.usedByOthers(nexthopId)) return;
+    if (this.#adopting) this.rereadAfterSweep = true;
+    else if (!this.replaying) this.resync.request(this.#nowMs());
   }
 
   /** Our route is gone without us. */
@@ -260,6 +271,8 @@ export class KernelMirror implements KernelListener {
     this.#kernel.readNetwork(this);
     this.#others.clear();
     this.#objects.forgetOthers();
+    // Before the routes: this dump waits for the lock (RTNL) that the kernel holds from the message that an interface or
+    // address is gone until it has dropped the routes; the dump of routes waits only where there are no nexthop objects.
     this.readNexthops();
     const complete = this.#readRoutes();
     this.networkChanged = this.resolveDue = true;

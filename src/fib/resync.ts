@@ -4,14 +4,14 @@
  */
 
 const SHARE = 4;
-/** After an interface went down the kernel drops its routes shortly afterwards, and says nothing. */
+/** More of the same kind may follow. */
 const SOON_MS = 20;
-const LATER_MS = 300;
+/** What forwards is settled first. */
+const AFTER_SETTLING_MS = 1;
 
 export class Resync {
   /** When the next reading is due, milliseconds; Infinity = none. */
   at = Infinity;
-  #again = Infinity;
   #notBefore = 0;
 
   /** `atOnce`: what we know is known to be incomplete. */
@@ -19,10 +19,9 @@ export class Resync {
     this.at = Math.min(this.at, Math.max(nowMs + (atOnce ? 0 : SOON_MS), this.#notBefore));
   }
 
-  /** Soon, and once more in case that was too early. */
-  requestTwice(nowMs: number): void {
-    this.request(nowMs);
-    this.#again = nowMs + LATER_MS;
+  /** Routes have gone, or are about to go, without a word: with their interface, or with its last address. */
+  requestAfterLoss(nowMs: number): void {
+    this.at = Math.min(this.at, Math.max(nowMs + AFTER_SETTLING_MS, this.#notBefore));
   }
 
   due(nowMs: number): boolean {
@@ -31,7 +30,6 @@ export class Resync {
 
   done(beganMs: number, endedMs: number): void {
     this.#notBefore = endedMs + SHARE * (endedMs - beganMs);
-    this.at = this.#again === Infinity ? Infinity : Math.max(this.#again, this.#notBefore);
-    this.#again = Infinity;
+    this.at = Infinity;
   }
 }

@@ -203,6 +203,9 @@ export class Syncer {
       }
     }
     if (swept) this.#events.log('info', { routes: swept }, 'removing stale routes of a previous run');
+    if (!this.mirror.rereadAfterSweep) return;
+    this.mirror.rereadAfterSweep = false;
+    this.mirror.resync.request(this.#nowMs());
   }
 
   /**
