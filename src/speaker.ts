@@ -163,8 +163,12 @@ export class Speaker implements Queries {
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
     this.#bfd = new Bfd(
-      { fatal: (error) => this.#warn('BFD', error), busyThread: () => this.#fib?.threadId ?? 0 },
+      {
+        died: (error, deaths, delayMs) => this.#bfdDied(error, deaths, delayMs),
+        busyThread: () => this.#fib?.threadId ?? 0,
+      },
       this.#log,
+      this.#clock,
     );
     this.#peers.host = this.#createHost(settings, this.#bfd);
     this.#restart = new Restart(settings, {
@@ -486,6 +490,16 @@ export class Speaker implements Queries {
   #warn(part: string, error: Error): void {
     this.#warnings.push(`${part}: ${error.message}`);
     this.#log.error({ err: error }, `${part}: ${error.message}`);
+  }
+
+  /** The summary keeps the last one, and how many there were. */
+  #bfdDied(error: Error, deaths: number, delayMs: number): void {
+    const times = deaths === 1 ? 'once' : `${deaths} times`;
+    const text = `BFD: ${error.message} (${times} so far)`;
+    this.#log.error({ err: error, deaths, delayMs }, `${text}; it is started again, its sessions go on`);
+    const before = this.#warnings.findIndex((warning) => warning.startsWith('BFD: '));
+    if (before >= 0) this.#warnings.splice(before, 1);
+    this.#warnings.push(text);
   }
 
   /** Reading them takes the kernel 0.1 ms: too much for each of a thousand sessions that come up at once. */

@@ -12,6 +12,7 @@ import { systemClock } from '../support/clock.js';
 import { Engine } from './engine.js';
 import type { EngineHost } from './engine.js';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.js';
+import { OpenSockets } from './open-sockets.js';
 import { Sockets } from './sockets.js';
 
 /** Longest stay between two turns of the event loop, which may collect garbage there. */
@@ -23,7 +24,7 @@ class BfdWorker implements EngineHost {
   readonly #port: MessagePort;
   readonly #wakeFd: number;
   readonly #busyThread: number;
-  readonly #sockets = new Sockets((count) => randomInt(count));
+  readonly #sockets: Sockets;
   readonly #poller = new Poller();
   readonly #engine = new Engine(this);
   #stopping = false;
@@ -32,6 +33,7 @@ class BfdWorker implements EngineHost {
     this.#port = start.port;
     this.#wakeFd = start.wakeFd;
     this.#busyThread = start.busyThread;
+    this.#sockets = new Sockets((count) => randomInt(count), new OpenSockets(start.openSockets));
   }
 
   run(): void {

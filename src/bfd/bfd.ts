@@ -1,16 +1,27 @@
 /**
  * The speaker's end of BFD: starts the thread with the first session, passes what is wanted, hands out what changes.
+ *
+ * A thread that dies is started again and goes on with its sessions where they were (`BfdSession.resume`): that it died
+ * says nothing about the peers, so nothing is torn down for it here. A peer whose detection time was shorter than the pause
+ * ends the session from its side.
  */
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import { closeSocket, createWakeup, wake } from 'netlink';
+import type { Cancel, Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.js';
+import { OpenSockets, createOpenSockets } from './open-sockets.js';
 import type { BfdChange, BfdHandle, BfdPort, BfdTarget, BfdTimers, BfdView } from './port.js';
 import { createSharedView, readSharedView } from './shared-view.js';
 
+/** A thread that has lived for so long is started again at once, … */
+const PROVEN_MS = 60_000;
+/** … one that dies again and again after 1, 2, 4 … seconds, at most so many. */
+const MAX_DELAY_MS = 30_000;
+
 export interface BfdEvents {
-  /** The thread died; the text says what to do. Sessions are frozen, and BGP goes on without them. */
-  fatal(error: Error): void;
+  /** The thread has died and is started again after `delayMs`; the sessions wait for it, and BGP goes on. */
+  died(error: Error, deaths: number, delayMs: number): void;
   /** A thread that the kernel keeps busy: it is kept off the processor of the BFD thread. 0 = none. */
   busyThread(): number;
 }
@@ -18,35 +29,39 @@ export interface BfdEvents {
 export class Bfd implements BfdPort {
   readonly #events: BfdEvents;
   readonly #log: Log;
+  readonly #clock: Clock;
   readonly #sessions = new Map<number, Session>();
   #port: MessagePort | undefined;
   #wakeFd = -1;
   #exited: Promise<void> = Promise.resolve();
   #nextId = 1;
   #stopping = false;
+  #deaths = 0;
+  /** Since the thread last lived for long. */
+  #deathsInARow = 0;
+  #restart: Cancel | undefined;
 
-  constructor(events: BfdEvents, log: Log) {
+  constructor(events: BfdEvents, log: Log, clock: Clock) {
     this.#events = events;
     this.#log = log;
+    this.#clock = clock;
   }
 
   open(target: BfdTarget, timers: BfdTimers, changed: (change: BfdChange) => void): BfdHandle {
-    if (!this.#port) this.#start();
     const id = this.#nextId++;
-    const view = createSharedView();
-    const session = new Session(
-      view,
-      changed,
-      (message) => this.#tell({ ...message, id } as ToWorker),
-      () => this.#sessions.delete(id),
-    );
+    const session = new Session(id, target, timers, changed, {
+      tell: (message) => this.#tell(message),
+      closed: () => this.#sessions.delete(id),
+    });
     this.#sessions.set(id, session);
-    this.#tell({ type: 'open', id, target, timers, view });
+    if (this.#port) this.#tell(session.opening);
+    else if (!this.#restart) this.#start();
     return session;
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#restart?.();
     this.#tell({ type: 'stop' });
     await this.#exited;
   }
@@ -55,7 +70,13 @@ export class Bfd implements BfdPort {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#wakeFd = createWakeup();
-    const workerData: WorkerStart = { port: port2, wakeFd: this.#wakeFd, busyThread: this.#events.busyThread() };
+    const openSockets = createOpenSockets();
+    const workerData: WorkerStart = {
+      port: port2,
+      wakeFd: this.#wakeFd,
+      busyThread: this.#events.busyThread(),
+      openSockets,
+    };
     const worker = new Worker(new URL('./bfd-worker.js', import.meta.url), {
       name: 'bfd',
       workerData,
@@ -63,6 +84,7 @@ export class Bfd implements BfdPort {
       // Nearly nothing is allocated; a small young generation is collected in well under a millisecond.
       resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 },
     });
+    const startedMs = this.#clock.nowMs();
     let failure: Error | undefined;
     worker.on('error', (error) => (failure = error));
     this.#exited = new Promise((exited) => {
@@ -71,14 +93,29 @@ export class Bfd implements BfdPort {
         this.#wakeFd = -1;
         port1.close();
         this.#port = undefined;
+        new OpenSockets(openSockets).closeAll();
         exited();
-        if (this.#stopping) return;
-        const text = `the BFD thread ended: ${failure?.message ?? 'without an error'}; restart tortied`;
-        for (const session of this.#sessions.values()) session.error = text;
-        this.#events.fatal(new Error(text));
+        if (!this.#stopping) this.#died(failure, this.#clock.nowMs() - startedMs);
       });
     });
     port1.on('message', (message: FromWorker) => this.#receive(message));
+    for (const session of this.#sessions.values()) this.#tell(session.opening);
+  }
+
+  #died(failure: Error | undefined, livedMs: number): void {
+    this.#deaths++;
+    this.#deathsInARow = livedMs >= PROVEN_MS ? 1 : this.#deathsInARow + 1;
+    const delayMs = this.#deathsInARow === 1 ? 0 : Math.min(1000 * 2 ** (this.#deathsInARow - 2), MAX_DELAY_MS);
+    const error = new Error(`the BFD thread ended: ${failure?.message ?? 'without an error'}`, { cause: failure });
+    for (const session of this.#sessions.values()) session.error = `${error.message}; it is started again`;
+    this.#events.died(error, this.#deaths, delayMs);
+    const start = (): void => {
+      this.#restart = undefined;
+      if (!this.#stopping && this.#sessions.size > 0) this.#start();
+    };
+    // At once: a peer that detects within 150 ms need not notice.
+    if (delayMs === 0) start();
+    else this.#restart = this.#clock.after(delayMs, start);
   }
 
   #tell(message: ToWorker): void {
@@ -89,6 +126,8 @@ export class Bfd implements BfdPort {
 
   #receive(message: FromWorker): void {
     if (message.type === 'scheduled') {
+      // What is wrong with a session is said anew.
+      for (const session of this.#sessions.values()) session.error = undefined;
       const fields = { scheduling: message.as };
       if (message.as === 'normal') {
         const text = 'BFD thread runs without real-time priority: for detection times below a second give CAP_SYS_NICE';
@@ -103,25 +142,38 @@ export class Bfd implements BfdPort {
   }
 }
 
-type WithoutId<T> = T extends { readonly id: number } ? Omit<T, 'id'> : never;
+interface SessionHost {
+  tell(message: ToWorker): void;
+  closed(): void;
+}
 
 class Session implements BfdHandle {
   error: string | undefined;
   readonly changed: (change: BfdChange) => void;
-  readonly #fields: Float64Array;
-  readonly #tell: (message: WithoutId<ToWorker>) => void;
-  readonly #closed: () => void;
+  readonly #id: number;
+  readonly #view = createSharedView();
+  readonly #fields = new Float64Array(this.#view);
+  readonly #host: SessionHost;
+  #target: BfdTarget;
+  #timers: BfdTimers;
 
   constructor(
-    view: SharedArrayBuffer,
+    id: number,
+    target: BfdTarget,
+    timers: BfdTimers,
     changed: (change: BfdChange) => void,
-    tell: (message: WithoutId<ToWorker>) => void,
-    closed: () => void,
+    host: SessionHost,
   ) {
-    this.#fields = new Float64Array(view);
+    this.#id = id;
+    this.#target = target;
+    this.#timers = timers;
     this.changed = changed;
-    this.#tell = tell;
-    this.#closed = closed;
+    this.#host = host;
+  }
+
+  /** To a thread that does not know it. */
+  get opening(): ToWorker {
+    return { type: 'open', id: this.#id, target: this.#target, timers: this.#timers, view: this.#view };
   }
 
   get view(): BfdView {
@@ -129,15 +181,17 @@ class Session implements BfdHandle {
   }
 
   change(timers: BfdTimers): void {
-    this.#tell({ type: 'change', timers });
+    this.#timers = timers;
+    this.#host.tell({ type: 'change', id: this.#id, timers });
   }
 
   retarget(target: BfdTarget): void {
-    this.#tell({ type: 'retarget', target });
+    this.#target = target;
+    this.#host.tell({ type: 'retarget', id: this.#id, target });
   }
 
   close(): void {
-    this.#tell({ type: 'close' });
-    this.#closed();
+    this.#host.tell({ type: 'close', id: this.#id });
+    this.#host.closed();
   }
 }

@@ -13,7 +13,7 @@ import type { Due } from './due-heap.js';
 import type { BfdChange, BfdTarget, BfdTimers } from './port.js';
 import { BfdSession } from './session.js';
 import type { BfdSessionHost } from './session.js';
-import { publish } from './shared-view.js';
+import { publish, readSharedView, readSourcePort } from './shared-view.js';
 
 /** A way to the peer, with a source port of its own. */
 export interface Transport {
@@ -57,13 +57,15 @@ export class Engine {
     return this.#heap.firstMs;
   }
 
+  /** Begins a session, or goes on with one that `view` tells of: its thread has died. */
   open(id: number, target: BfdTarget, timers: BfdTimers, view: Float64Array, nowMs: number): void {
     // The peer must not hear AdminDown of a predecessor beside us.
     for (const other of this.#sessions.values())
       if (other.closing && sameKey(other.target, target)) this.#remove(other);
-    let discriminator: number;
-    do discriminator = this.#host.randomDiscriminator();
-    while (this.#demultiplexer.hasDiscriminator(discriminator));
+    let discriminator = readSharedView(view, undefined).localDiscriminator;
+    while (discriminator === 0 || this.#demultiplexer.hasDiscriminator(discriminator)) {
+      discriminator = this.#host.randomDiscriminator();
+    }
     const running = new Running(id, target, timers, view, discriminator, this.#host, nowMs);
     this.#sessions.set(id, running);
     running.connect(nowMs);
@@ -197,6 +199,10 @@ class Running implements BfdSessionHost, Addressed, Due {
     this.#host = host;
     this.#view = view;
     this.session = new BfdSession(discriminator, timers, this, nowMs);
+    const before = readSharedView(view, undefined);
+    this.session.resume(before, nowMs);
+    this.discarded = before.discarded;
+    this.#sourcePort = readSourcePort(view);
   }
 
   get dueMs(): number {
@@ -245,7 +251,7 @@ class Running implements BfdSessionHost, Addressed, Due {
   }
 
   publish(): void {
-    publish(this.session, this.discarded, this.#view);
+    publish(this.session, this.discarded, this.#sourcePort ?? 0, this.#view);
   }
 
   // ===== BfdSessionHost =====

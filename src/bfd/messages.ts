@@ -7,6 +7,8 @@ export interface WorkerStart {
   readonly wakeFd: number;
   /** The kernel's number of the thread to keep apart from; 0 = none. */
   readonly busyThread: number;
+  /** Of `OpenSockets`. */
+  readonly openSockets: SharedArrayBuffer;
 }
 
 export type ToWorker =
@@ -15,6 +17,7 @@ export type ToWorker =
       readonly id: number;
       readonly target: BfdTarget;
       readonly timers: BfdTimers;
+      /** What it tells of a session of before is gone on with. */
       readonly view: SharedArrayBuffer;
     }
   | { readonly type: 'change'; readonly id: number; readonly timers: BfdTimers }

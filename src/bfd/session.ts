@@ -8,7 +8,7 @@
  */
 import { BfdDiagnostic, BfdState } from 'bgp-parse';
 import type { BfdControl } from 'bgp-parse';
-import type { BfdTimers } from './port.js';
+import type { BfdTimers, BfdView } from './port.js';
 import { step } from './state.js';
 import type { BfdEvent } from './state.js';
 
@@ -67,6 +67,33 @@ export class BfdSession {
     // Sessions that are opened together do not send together.
     this.#nextSendMs = nowMs + host.random() * 100;
     this.#advertise();
+  }
+
+  /**
+   * Goes on where it was before its thread died, as far as that is known. Up stays Up: we have failed, not the way, and
+   * the peer need not notice (RFC 5882 §3.2 has the same in mind); a peer that has, says so, and one that is not there
+   * any more is found out a detection time from now.
+   */
+  resume(before: BfdView, nowMs: number): void {
+    this.packetsIn = before.packetsIn;
+    this.packetsOut = before.packetsOut;
+    this.flaps = before.flaps;
+    if (before.state !== BfdState.up) return;
+    this.state = BfdState.up;
+    this.diagnostic = before.diagnostic;
+    this.remoteState = before.remoteState ?? BfdState.up;
+    this.remoteDiagnostic = before.remoteDiagnostic;
+    this.remoteDiscriminator = before.remoteDiscriminator;
+    this.remoteMultiplier = before.remoteMultiplier;
+    this.remoteMinTxUs = before.remoteMinTxMs * 1000;
+    this.remoteMinRxUs = before.remoteMinRxMs * 1000;
+    // What was in effect; by the Poll Sequence that is opened here it becomes what is configured.
+    const detectionUs = before.detectionMs * 1000;
+    this.#currentMinTxUs = (before.transmitIntervalMs || this.#timers.minTxMs) * 1000;
+    this.#currentMinRxUs = detectionUs / this.remoteMultiplier;
+    this.#advertise();
+    this.#detectAtMs = nowMs + detectionUs / 1000;
+    this.#nextSendMs = nowMs;
   }
 
   /** When `tick` has something to do. */

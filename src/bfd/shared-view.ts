@@ -24,11 +24,13 @@ const Field = {
   packetsIn: 12,
   packetsOut: 13,
   discarded: 14,
+  /** 0 = none yet. */
+  sourcePort: 15,
 } as const;
 
-const FIELDS = 15;
+const FIELDS = 16;
 
-/** 120 octets per session. */
+/** 128 octets per session. */
 export function createSharedView(): SharedArrayBuffer {
   const buffer = new SharedArrayBuffer(FIELDS * Float64Array.BYTES_PER_ELEMENT);
   const fields = new Float64Array(buffer);
@@ -37,7 +39,7 @@ export function createSharedView(): SharedArrayBuffer {
   return buffer;
 }
 
-export function publish(session: BfdSession, discarded: number, fields: Float64Array): void {
+export function publish(session: BfdSession, discarded: number, sourcePort: number, fields: Float64Array): void {
   fields[Field.state] = session.state;
   fields[Field.remoteState] = session.hears ? session.remoteState : -1;
   fields[Field.diagnostic] = session.diagnostic;
@@ -53,6 +55,12 @@ export function publish(session: BfdSession, discarded: number, fields: Float64A
   fields[Field.packetsIn] = session.packetsIn;
   fields[Field.packetsOut] = session.packetsOut;
   fields[Field.discarded] = discarded;
+  fields[Field.sourcePort] = sourcePort;
+}
+
+/** Of the transport it had last; undefined = none yet. */
+export function readSourcePort(fields: Float64Array): number | undefined {
+  return fields[Field.sourcePort] || undefined;
 }
 
 export function readSharedView(fields: Float64Array, error: string | undefined): BfdView {

@@ -10,7 +10,6 @@ import {
   SystemError,
   bindDatagram,
   bindDatagramToDevice,
-  closeSocket,
   connectDatagram,
   createUdpSocket,
   errnoName,
@@ -25,6 +24,7 @@ import type { Poller, SocketFamily } from 'netlink';
 import { formatAddress } from 'bgp-parse';
 import { isLinkLocal } from '../support/node-addresses.js';
 import type { Engine, Transport } from './engine.js';
+import type { OpenSockets } from './open-sockets.js';
 import type { BfdTarget } from './port.js';
 
 /** RFC 5881 §4, RFC 5883 §5. */
@@ -49,6 +49,7 @@ interface Receiver {
 
 export class Sockets {
   readonly #randomPort: (count: number) => number;
+  readonly #open: OpenSockets;
   readonly #receivers: Receiver[] = [];
   readonly #sourcePorts = new Set<number>();
   readonly #datagram = new DatagramReceiver();
@@ -56,8 +57,9 @@ export class Sockets {
   #changed = true;
 
   /** `random(n)`: an integer in [0, n). */
-  constructor(random: (count: number) => number) {
+  constructor(random: (count: number) => number, open: OpenSockets) {
     this.#randomPort = random;
+    this.#open = open;
   }
 
   /** Throws with what is wrong, in the words of the configuration where it has one. */
@@ -67,7 +69,7 @@ export class Sockets {
     if (index === undefined) throw new Error(`there is no interface ${target.interface}`);
     const scope = isLinkLocal(target.address) ? index : 0;
     const port = target.multihop ? MULTIHOP_PORT : SINGLE_HOP_PORT;
-    const fd = createUdpSocket(family);
+    const fd = this.#open.opened(createUdpSocket(family));
     let chosen: number | undefined;
     try {
       if (target.interface !== undefined) bindDatagramToDevice(fd, target.interface);
@@ -78,11 +80,12 @@ export class Sockets {
       const local = socketName(fd).address;
       const receiver = this.#receiver(local, port, isLinkLocal(local) ? index : 0, target.multihop);
       return new UdpTransport(fd, chosen, target.multihop ? 0 : index, () => {
+        this.#open.close(fd);
         this.#sourcePorts.delete(chosen!);
         this.#release(receiver);
       });
     } catch (error) {
-      closeSocket(fd);
+      this.#open.close(fd);
       if (chosen !== undefined) this.#sourcePorts.delete(chosen);
       throw error;
     }
@@ -136,12 +139,12 @@ export class Sockets {
       return there;
     }
     const family: SocketFamily = local.length === 4 ? 4 : 6;
-    const fd = createUdpSocket(family);
+    const fd = this.#open.opened(createUdpSocket(family));
     try {
       bindDatagram(fd, local, port, scope);
       prepareReceiver(fd, family, RECEIVE_BUFFER);
     } catch (error) {
-      closeSocket(fd);
+      this.#open.close(fd);
       if (error instanceof SystemError && error.code === 'EADDRINUSE') {
         throw new Error(`UDP port ${port} of ${formatAddress(local)} is taken: does another BFD daemon run here?`, {
           cause: error,
@@ -159,7 +162,7 @@ export class Sockets {
     if (--receiver.users > 0) return;
     this.#receivers.splice(this.#receivers.indexOf(receiver), 1);
     this.#changed = true;
-    closeSocket(receiver.fd);
+    this.#open.close(receiver.fd);
   }
 }
 
@@ -167,14 +170,14 @@ class UdpTransport implements Transport {
   readonly sourcePort: number;
   readonly interfaceIndex: number;
   readonly #fd: number;
-  readonly #released: () => void;
-  #open = true;
+  readonly #closed: () => void;
+  #isOpen = true;
 
-  constructor(fd: number, sourcePort: number, index: number, released: () => void) {
+  constructor(fd: number, sourcePort: number, index: number, closed: () => void) {
     this.#fd = fd;
     this.sourcePort = sourcePort;
     this.interfaceIndex = index;
-    this.#released = released;
+    this.#closed = closed;
   }
 
   send(packet: Uint8Array): string | undefined {
@@ -186,10 +189,9 @@ class UdpTransport implements Transport {
   }
 
   close(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    closeSocket(this.#fd);
-    this.#released();
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#closed();
   }
 }
 

