@@ -175,6 +175,8 @@ export class SpeakerViews {
         `BFD is ${bfd.state}: ${bfd.remoteState === null ? 'nothing heard of the peer' : `the peer's is ${bfd.remoteState}`}`,
       );
     }
+    const md5 = peer.session.md5Suspicion;
+    if (md5 !== undefined && !peer.session.lastError?.includes(md5)) notes.push(md5);
     if (peer.limits.heldDown !== undefined) notes.push(peer.limits.heldDown);
     for (const [index, rejected] of (peer.limits.incoming?.rejected ?? []).entries()) {
       if (rejected === 0 || peer.limits.incoming?.rule.action === 'reset') continue;

@@ -38,6 +38,7 @@ import type { PolicyFunction } from './policy/policy-function.js';
 import { bareAddress } from './session/address.js';
 import { Restart } from './restart.js';
 import { RouteWatch } from './route-watch.js';
+import { Md5Watch } from './session/md5-watch.js';
 import { SessionServer } from './session/session-server.js';
 import { SpeakerPeers } from './speaker-peers.js';
 import { SpeakerPolicies } from './speaker-policies.js';
@@ -47,6 +48,7 @@ import type { Log } from './support/log.js';
 import { deriveRouterId, readNodeAddresses } from './support/node-addresses.js';
 import type { NodeAddress } from './support/node-addresses.js';
 import { procSysctls } from './support/sysctls.js';
+import { readTcpMd5Counters } from './support/tcp-md5.js';
 import { packageVersion } from './support/version.js';
 import { warmUp } from './warm-up.js';
 
@@ -83,6 +85,7 @@ export class Speaker implements Queries {
   #views!: SpeakerViews;
   #monitor!: MonitorFeed;
   #server!: SessionServer;
+  readonly #md5: Md5Watch;
   #fib: FibPort | undefined;
   #bfd: BfdPort | undefined;
   #kernel: KernelState | undefined;
@@ -117,6 +120,7 @@ export class Speaker implements Queries {
       peers: () => this.#peers.values(),
     });
     this.#startedMs = this.#clock.nowMs();
+    this.#md5 = new Md5Watch(this.#clock, readTcpMd5Counters);
   }
 
   /** Reads the kernel, starts the sessions, opens the listeners. Rejects with what is wrong and what to do. */
@@ -309,6 +313,8 @@ export class Speaker implements Queries {
         best: family.bestCount,
       })),
       attributeSets: rib.attributes.size,
+      connections: { refused: { ...this.#server.refused }, pending: this.#server.pendingSessions },
+      tcpMd5: this.#md5.total ?? null,
       fib: { enabled: this.#settings.fib.enabled, ...fib },
       memoryBytes: this.#residentBytes(),
       loopDelayMs: this.#loopDelayMs(),
@@ -413,6 +419,7 @@ export class Speaker implements Queries {
         log: this.#log,
         random: Math.random,
         server: this.#server,
+        md5: this.#md5,
         receiveBuffer: new Uint8Array(RECEIVE_BUFFER_OCTETS),
       },
       bfd,

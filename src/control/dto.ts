@@ -141,6 +141,13 @@ export interface SummaryDto {
   peers: { configured: number; dynamic: number; established: number };
   families: { family: Family; prefixes: number; paths: number; best: number }[];
   attributeSets: number;
+  /** TCP connections closed at once since the listeners were made, by reason, and dynamic peers that are not Established. */
+  connections: {
+    refused: { unknown: number; listenRange: number; pending: number; guard: number };
+    pending: number;
+  };
+  /** Segments that the kernel has dropped on this host since the start for their TCP MD5 signature; null = not known. */
+  tcpMd5: { wrong: number; unsigned: number; unexpected: number } | null;
   fib: {
     enabled: boolean;
     installed: number;

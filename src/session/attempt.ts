@@ -66,6 +66,8 @@ export interface AttemptOwner {
   offer(): OpenMessage;
   /** Checks the peer's OPEN against ours and settles collisions; throws BgpError; false = this attempt has ended. */
   agree(attempt: Attempt, sent: OpenMessage, received: OpenMessage): Negotiated | false;
+  /** Why nobody may have answered, for people. */
+  unanswered(): string;
   /** Whether the KEEPALIVE that makes it Established must wait, because the other connection should win a collision. */
   holdBack(attempt: Attempt): boolean;
   /** It is Established; ends the other attempt, if there is one. */
@@ -404,7 +406,7 @@ export class Attempt implements ConnectionHandler, Timed {
     this.#cancelRetry?.();
     if (this.#owner.passive) return;
     this.#cancelRetry = this.#owner.clock.after(this.#owner.connectRetryMs(this.state), () =>
-      this.feed({ type: 'ConnectRetryTimerExpires' }, 'no answer to the connection attempt'),
+      this.feed({ type: 'ConnectRetryTimerExpires' }, this.#owner.unanswered()),
     );
   }
 

@@ -22,11 +22,13 @@ import type { AddressBytes, BgpError, Family, OpenMessage } from 'bgp-parse';
 import type { PeerOptions } from '../config/settings.js';
 import type { Cancel, Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
+import type { TcpMd5Counters } from '../support/tcp-md5.js';
 import { bareAddress, isLinkLocal, peerKey } from './address.js';
 import { Attempt } from './attempt.js';
 import type { AttemptOwner, Ending, MessageCounters } from './attempt.js';
 import { collide, preferredInitiator } from './collision.js';
 import { Connection, acceptedFd } from './connection.js';
+import type { Md5Watch } from './md5-watch.js';
 import { negotiate } from './negotiate.js';
 import { checkOpen } from './open-check.js';
 import { OfferLevel, offerOpen } from './open-offer.js';
@@ -59,6 +61,8 @@ export interface PeerSessionDeps {
   /** [0, 1), for jitter. */
   readonly random: () => number;
   readonly server: SessionServer;
+  /** Absent = nothing is known of dropped segments. */
+  readonly md5?: Md5Watch | undefined;
   /** Shared by all connections of the process; 256 KiB is a good size. */
   readonly receiveBuffer: Uint8Array;
 }
@@ -102,6 +106,8 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   /** After its end the session stays Idle until `holdDown(false)`. */
   #heldDown = false;
   #cancelIdleHold: Cancel | undefined;
+  /** What the kernel had dropped when this began to be waited for. */
+  #md5Before: TcpMd5Counters | undefined;
   /** Connections that are delivering their last words. */
   readonly #closing = new Set<Connection>();
 
@@ -136,6 +142,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   start(): void {
     if (this.#adminUp) return;
     this.#adminUp = true;
+    this.#md5Before = this.#deps.md5?.now();
     this.#deps.server.register(this);
     this.#policy.forgive();
     this.#primary.feed({ type: this.passive ? 'ManualStartPassive' : 'ManualStart' });
@@ -325,6 +332,20 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     return Connection.dial(target, attempt, this.#deps.receiveBuffer, this.clock);
   }
 
+  unanswered(): string {
+    const text = 'no answer to the connection attempt';
+    if (this.md5Suspicion !== undefined) return `${text}; ${this.md5Suspicion}`;
+    return this.password === undefined
+      ? text
+      : `${text}; that is also how a peer with another password behaves, or with none`;
+  }
+
+  /** Why the session may not come up; undefined when it is up, or when nothing speaks for that. */
+  get md5Suspicion(): string | undefined {
+    if (this.established || this.stopped) return undefined;
+    return this.#deps.md5?.suspicion(this.#md5Before, this.password !== undefined);
+  }
+
   offer(): OpenMessage {
     const { peer, localAsn, routerId, restarting, forwardingPreserved } = this.#options;
     return offerOpen(peer, {
@@ -434,6 +455,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
 
   down(reason: DownReason): void {
     this.#active = undefined;
+    this.#md5Before = this.#deps.md5?.now();
     this.lastError = this.#sessionEnd = reason.text;
     this.#deps.log.debug({ peer: this.key, reason: reason.text }, 'session down');
     this.#listener.down(reason);

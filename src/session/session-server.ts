@@ -45,6 +45,18 @@ export interface SessionServerOptions {
     | undefined;
 }
 
+/** Why connections were closed at once. */
+export interface RefusedConnections {
+  /** Nobody is configured for the address. */
+  readonly unknown: number;
+  /** The listen range is full, or its peer is held down (prefixLimit). */
+  readonly listenRange: number;
+  /** Too many dynamic peers are not Established. */
+  readonly pending: number;
+  /** `ttlSecurity` or `password` could not be enforced, or the TTL was too low. */
+  readonly guard: number;
+}
+
 export interface SessionServerDeps {
   readonly clock: Clock;
   readonly log: Log;
@@ -61,8 +73,13 @@ const REFUSAL_LOG_INTERVAL_MS = 10_000;
 
 export class SessionServer {
   readonly timers: SessionTimers;
-  /** Connections closed because nobody is configured for their address, or too many are pending. */
-  refusedConnections = 0;
+  /** Connections that were closed at once, by reason. */
+  readonly refused: { -readonly [Reason in keyof RefusedConnections]: number } = {
+    unknown: 0,
+    listenRange: 0,
+    pending: 0,
+    guard: 0,
+  };
   /** Most dynamic peers that have connected and are not Established. */
   pendingLimit = PENDING_DYNAMIC;
   #rejectionsSinceMs = -Infinity;
@@ -174,7 +191,7 @@ export class SessionServer {
 
   /** GTSM for everyone from a prefix: its first packets are answered with TTL 255 already (RFC 5082). */
   raiseRangeTtl(address: AddressBytes): void {
-    this.#ttlRanges.push(address);
+    if (!this.#ttlRanges.some((known) => familyOf(known) === familyOf(address))) this.#ttlRanges.push(address);
     this.#guardTtl(address);
   }
 
@@ -206,6 +223,8 @@ export class SessionServer {
     }
     server.on('error', (error) => this.#log.error({ address: host, port, error: error.message }, 'listener failed'));
     this.#listeners.push({ server, family });
+    // Who was registered meanwhile.
+    for (const session of this.#sessions.values()) this.#guard(session);
   }
 
   /** Every key and TTL that a listener of the family has, on one that is not open yet. */
@@ -237,11 +256,13 @@ export class SessionServer {
       this.#sessions.get(peerKey(address, undefined)) ??
       this.#dynamic(address, interfaceName);
     if (!session || session === 'refused' || this.#keyless.has(session.key)) {
-      this.#refuse(socket, text, session === 'refused' ? undefined : this.#whyRefused(session));
+      this.#refuse(socket, text, session);
       return;
     }
     const why = session.accept(socket, listenerFamily);
-    if (why !== undefined) this.#countRefusal(text, why);
+    if (why === undefined) return;
+    this.refused.guard++;
+    this.#logRefusal(text, why);
   }
 
   #dynamic(address: AddressBytes, interfaceName: string | undefined): AcceptingSession | 'refused' | undefined {
@@ -260,14 +281,7 @@ export class SessionServer {
     return session;
   }
 
-  #whyRefused(session: AcceptingSession | undefined): string {
-    if (session) return 'the listener has no key for this peer';
-    return this.#pendingDynamic.size >= this.pendingLimit
-      ? `${this.pendingLimit} dynamic peers are not Established yet (limits.pendingSessions)`
-      : 'no peer is configured for the address';
-  }
-
-  #refuse(socket: net.Socket, address: string, why: string | undefined): void {
+  #refuse(socket: net.Socket, address: string, session: AcceptingSession | 'refused' | undefined): void {
     const nowMs = this.#clock.nowMs();
     // RFC 4486 §4: say so, then go; no memory is kept for strangers.
     const rejected = {
@@ -282,19 +296,35 @@ export class SessionServer {
     if (this.#rejections++ < REJECTIONS_PER_SECOND) {
       socket.end(encodeNotification(rejected), () => socket.destroy());
     } else socket.destroy();
-    this.#countRefusal(address, why);
+    if (session === 'refused') {
+      this.refused.listenRange++;
+    } else if (session) {
+      this.refused.guard++;
+      this.#logRefusal(address, 'the listener has no key for this peer');
+    } else if (this.#pendingDynamic.size >= this.pendingLimit) {
+      this.refused.pending++;
+      const text = `${this.pendingLimit} dynamic peers are not Established yet (limits.pendingSessions)`;
+      this.#logRefusal(address, text);
+    } else {
+      this.refused.unknown++;
+      this.#logRefusal(address, 'no peer is configured for the address');
+    }
   }
 
-  /** `why`: undefined = its owner has said so. */
-  #countRefusal(address: string, why: string | undefined): void {
-    this.refusedConnections++;
-    if (why === undefined) return;
+  #logRefusal(address: string, why: string): void {
     this.#refusedSinceLog++;
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#lastRefusalLogMs < REFUSAL_LOG_INTERVAL_MS) return;
     this.#log.warn({ address, refused: this.#refusedSinceLog }, `connection refused: ${why}`);
     this.#lastRefusalLogMs = nowMs;
     this.#refusedSinceLog = 0;
+  }
+
+  /** Dynamic peers that have connected and are not Established. */
+  get pendingSessions(): number {
+    let count = 0;
+    for (const pending of this.#pendingDynamic) if (!pending.established && !pending.stopped) count++;
+    return count;
   }
 
   #setPassword(address: AddressBytes, prefixLength: number | undefined, password: string | undefined): void {

@@ -113,6 +113,8 @@ export class FakeQueries implements Queries {
       peers: { configured: 2, dynamic: 0, established: 1 },
       families: [{ family: 'ipv4-unicast', prefixes: 3, paths: 4, best: 3 }],
       attributeSets: 2,
+      connections: { refused: { unknown: 3, listenRange: 0, pending: 0, guard: 1 }, pending: 2 },
+      tcpMd5: { wrong: 7, unsigned: 0, unexpected: 1 },
       fib: { enabled: true, installed: 3, pending: 0, failed: 0, repaired: 0 },
       memoryBytes: 64 * 1024 * 1024,
       masquerade: null,

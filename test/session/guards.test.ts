@@ -66,7 +66,7 @@ for (const { family, here, there } of FAMILIES) {
       const { host, made, ended } = await guarded(here, there, { ttlSecurityHops: 1 }, dynamic);
       t.teardown(() => host.close());
       sayAtOnce(host, there);
-      await until(() => host.server.refusedConnections === 1, 'refused');
+      await until(() => host.server.refused.guard === 1, 'refused');
       t.same(made[0]!.listener.events, [], 'never Established');
       t.match(made[0]!.session.lastError, /^connection refused: ttlSecurity: it came with TTL 64, the least is 255$/);
       t.equal(made[0]!.session.counters.messagesIn, 0, 'nothing was heard');
@@ -83,7 +83,7 @@ for (const { family, here, there } of FAMILIES) {
       const dialler = other.session(here, { ttlSecurityHops: 1, port: host.port, routerId: 2 });
       dialler.session.start();
       await until(() => made[0]?.session.established === true && dialler.session.established, 'Established');
-      t.equal(host.server.refusedConnections, 0);
+      t.equal(host.server.refused.guard, 0);
     });
 
     t.test(`GTSM, ${whose}: without it, any TTL`, async (t) => {

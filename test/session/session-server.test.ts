@@ -38,7 +38,7 @@ t.test('strangers are told Cease/Connection Rejected', async (t) => {
   const raw = await peer.dial(host.address, host.port, '127.0.74.3');
   t.match(await raw.notification(), { code: 6, subcode: 5 });
   await until(() => raw.closed, 'closed');
-  t.equal(host.server.refusedConnections, 1);
+  t.equal(host.server.refused.unknown, 1);
 });
 
 t.test('a stopped peer is refused, a second session of one address is a mistake', async (t) => {
@@ -53,7 +53,7 @@ t.test('a stopped peer is refused, a second session of one address is a mistake'
   const raw = await peer.dial(host.address, host.port, '127.0.74.5');
   await until(() => raw.closed, 'closed');
   t.same(raw.messages, []);
-  t.equal(host.server.refusedConnections, 0, 'known, so no stranger');
+  t.equal(host.server.refused.unknown, 0, 'known, so no stranger');
 });
 
 t.test('listen ranges: sessions come and go with their connections', async (t) => {

@@ -61,6 +61,28 @@ function kernelText({ installed, pending, failed, repaired }: SummaryDto['fib'])
   return `${installed} installed, ${pending} pending, ${failed} failed; ${repaired} repairs`;
 }
 
+const REFUSED: Readonly<Record<keyof SummaryDto['connections']['refused'], string>> = {
+  unknown: 'no peer',
+  listenRange: 'listen range full',
+  pending: 'too many pending',
+  guard: 'TTL or key',
+};
+
+/** Nothing where nothing was refused. */
+function connectionPairs({ connections, tcpMd5 }: SummaryDto): Pair[] {
+  const pairs: Pair[] = [];
+  const refused = (Object.keys(REFUSED) as (keyof typeof REFUSED)[])
+    .filter((reason) => connections.refused[reason] > 0)
+    .map((reason) => `${connections.refused[reason]} (${REFUSED[reason]})`);
+  if (refused.length > 0) pairs.push(['Refused', refused.join(', ')]);
+  if (connections.pending > 0) pairs.push(['Pending', `${connections.pending} dynamic peers`]);
+  if (tcpMd5 && tcpMd5.wrong + tcpMd5.unsigned + tcpMd5.unexpected > 0) {
+    const { wrong, unsigned, unexpected } = tcpMd5;
+    pairs.push(['TCP MD5', `dropped: ${wrong} wrong, ${unsigned} unsigned, ${unexpected} unexpected`]);
+  }
+  return pairs;
+}
+
 export function summaryPairs(summary: SummaryDto): Pair[] {
   const { peers, fib } = summary;
   const pairs: Pair[] = [
@@ -79,6 +101,7 @@ export function summaryPairs(summary: SummaryDto): Pair[] {
     ['Kernel', fib.enabled ? kernelText(fib) : 'off'],
     ['Memory', formatBytes(summary.memoryBytes)],
   );
+  pairs.push(...connectionPairs(summary));
   const { masquerade } = summary;
   if (masquerade) {
     const { pools, repaired, error } = masquerade;
