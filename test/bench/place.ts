@@ -15,6 +15,10 @@ const SPEAKER_ASN = 65_000;
 const FIRST_ASN = 100_000;
 const FIRST_IDENTIFIER = 0x0a610101; // 10.97.1.1
 const NETWORK_LENGTH = 16;
+/** Of the first sender when it has a link of its own: the network after that of the others. */
+const OWN_LINK = 'eth1';
+const OWN_LINK_STEP = 0x10000;
+const OWN_LINK_TABLE = '98';
 
 /** Both ends, ready for processes. */
 export interface Line {
@@ -39,11 +43,16 @@ export class NamespacePlace implements Place {
 
   async open(scenario: Scenario): Promise<Line> {
     const { ours, theirs } = await this.#join();
-    const sessions = sessionsOf(scenario, '10.97');
+    const sessions = sessionsOf(scenario, '10');
     const speaker = { address: '10.97.0.1', port: 179, asn: SPEAKER_ASN };
     await ours.addAddress(speaker.address, NETWORK_LENGTH);
-    const lines = sessions.map(({ address }) => `addr add ${address}/${NETWORK_LENGTH} dev eth0`).join('\n');
+    const onOwnLink = scenario.ownLink ? sessions.slice(0, 1) : [];
+    const lines = sessions
+      .slice(onOwnLink.length)
+      .map(({ address }) => `addr add ${address}/${NETWORK_LENGTH} dev eth0`)
+      .join('\n');
     await theirs.run('sh', '-c', `ip -batch - <<'END'\n${lines}\nEND`);
+    for (const { address } of onOwnLink) await this.#addOwnLink(ours, theirs, address, speaker.address);
     // Hundreds of neighbours on one link are more than the kernel keeps by default.
     const thresholds = ['gc_thresh2=4096', 'gc_thresh3=8192'].map((text) => `net.ipv4.neigh.default.${text}`);
     await ours.run('sh', '-c', `sysctl -qw ${thresholds.join(' ')} 2>/dev/null || true`);
@@ -69,6 +78,17 @@ export class NamespacePlace implements Place {
     }
   }
 
+  /** A second veth pair; from its address the speaker is reached by it alone. */
+  async #addOwnLink(ours: Namespace, theirs: Namespace, address: string, speaker: string): Promise<void> {
+    await ours.ip('link', 'add', OWN_LINK, 'type', 'veth', 'peer', 'name', OWN_LINK, 'netns', theirs.name);
+    await ours.ip('link', 'set', OWN_LINK, 'up');
+    await theirs.ip('link', 'set', OWN_LINK, 'up');
+    await ours.addAddress(speaker.replace(/\.\d+\.0\.1$/, '.98.0.1'), NETWORK_LENGTH, OWN_LINK);
+    await theirs.addAddress(address, NETWORK_LENGTH, OWN_LINK);
+    await theirs.ip('rule', 'add', 'from', address, 'lookup', OWN_LINK_TABLE);
+    await theirs.ip('route', 'add', speaker, 'dev', OWN_LINK, 'src', address, 'table', OWN_LINK_TABLE);
+  }
+
   /** Two namespaces and a veth pair, `eth0` to `eth0`. */
   async #join(): Promise<{ ours: Namespace; theirs: Namespace }> {
     const ours = await this.#namespaces.create();
@@ -91,7 +111,7 @@ export class LoopbackPlace implements Place {
     await once(server, 'close');
     return {
       speaker: { address, port, asn: SPEAKER_ASN },
-      sessions: sessionsOf(scenario, '127.97'),
+      sessions: sessionsOf(scenario, '127'),
       ours: (...command) => command,
       theirs: (...command) => command,
       preparation: '',
@@ -101,11 +121,12 @@ export class LoopbackPlace implements Place {
   close(): void {}
 }
 
-function sessionsOf({ senders, receivers, reflector }: Scenario, network: string): Session[] {
+/** `network`: the first octet. */
+function sessionsOf({ senders, receivers, reflector, ownLink }: Scenario, network: string): Session[] {
   return Array.from({ length: senders + receivers }, (_, i) => {
-    const identifier = FIRST_IDENTIFIER + i;
+    const identifier = FIRST_IDENTIFIER + i + (ownLink && i === 0 ? OWN_LINK_STEP : 0);
     return {
-      address: `${network}.${(identifier >>> 8) & 255}.${identifier & 255}`,
+      address: `${network}.${(identifier >>> 16) & 255}.${(identifier >>> 8) & 255}.${identifier & 255}`,
       asn: reflector ? SPEAKER_ASN : FIRST_ASN + i,
       identifier,
     };

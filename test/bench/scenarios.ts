@@ -29,6 +29,8 @@ export interface Scenario {
   readonly same: boolean;
   /** The first sender's paths are the best, instead of each sender's for some prefixes. */
   readonly primary: boolean;
+  /** The first sender is on a link of its own, which goes down in the failover; else its connection closes. */
+  readonly ownLink: boolean;
   /** The speaker installs into the kernel. */
   readonly kernel: boolean;
   readonly phases: readonly Phase[];
@@ -45,6 +47,7 @@ const plain = {
   kind: 'table',
   same: false,
   primary: false,
+  ownLink: false,
   kernel: false,
   unreported: [],
   churnSeconds: 0,
@@ -62,6 +65,11 @@ const failover = {
   kernel: true,
   phases: ['install', 'failover'],
   unreported: ['install'],
+} as const;
+const linkDown = {
+  ...failover,
+  title: 'as S8, but the link of the better sender goes down',
+  ownLink: true,
 } as const;
 const ROUND: readonly Phase[] = ['announce', 'reannounce', 'withdraw'];
 
@@ -131,6 +139,9 @@ const SCENARIOS: readonly Scenario[] = [
   { ...failover, name: 'S8a', prefixes: 1000 },
   { ...failover, name: 'S8b', prefixes: 10_000 },
   { ...failover, name: 'S8', prefixes: 200_000 },
+  { ...linkDown, name: 'S8La', prefixes: 1000 },
+  { ...linkDown, name: 'S8Lb', prefixes: 10_000 },
+  { ...linkDown, name: 'S8L', prefixes: 200_000 },
 ];
 
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);

@@ -17,7 +17,7 @@ const reason = await whyNot(namespaces);
 const place = reason === undefined ? namespaces : new LoopbackPlace();
 const installed = (await findSpeaker(tortie))!;
 
-for (const name of ['S1', 'S2', 'S3', 'S4', 'S6', 'S7', 'S8']) {
+for (const name of ['S1', 'S2', 'S3', 'S4', 'S6', 'S7', 'S8', 'S8L']) {
   const what = scenario(name, SCALE);
   const skip = what.kernel && reason !== undefined && process.env['TORTIE_NO_SKIP'] !== '1' ? { skip: reason } : {};
   t.test(`${name}: ${what.title}`, skip, async (t) => {

@@ -6,7 +6,9 @@
  * The clock starts when every session is Established and has rested, and what is to be sent has been encoded; it stops
  * when the last receiver holds every expected prefix with the attributes of this phase.
  */
+import { execFile } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { monotonicMs } from '../clock.js';
 import type { Phase } from '../scenarios.js';
 import { machineCpuSeconds, usageOf } from '../usage.js';
@@ -199,7 +201,10 @@ class Generator {
         return { send: ceaseAll, reached: holdsNothing, kernel: 'none' };
       case 'failover':
         return {
-          send: () => Promise.resolve(this.#senders[0]!.peer.close()),
+          send: async () => {
+            if (this.#plan.scenario.ownLink) await promisify(execFile)('ip', ['link', 'set', 'eth1', 'down']);
+            else this.#senders[0]!.peer.close();
+          },
           reached: holdsNothing,
           kernel: 'restored',
           progress: () => 'the kernel does not forward everything through the second sender',
