@@ -263,7 +263,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
 
   accept(socket: net.Socket, listenerFamily: 4 | 6): string | undefined {
     const fd = acceptedFd(socket);
-    if (fd === undefined) return undefined;
+    if (fd === undefined) return this.#turnAway('it was closed at once');
     // First of all: what must not come in ends no connection of the peer either.
     try {
       applyToAccepted(fd, listenerFamily, this.address, this.#socketOptions);

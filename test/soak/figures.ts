@@ -5,10 +5,16 @@ export interface Sample {
   readonly value: number;
 }
 
-/** Least squares: change of the value in an hour. Less than three samples have none. */
-export function slopePerHour(samples: readonly Sample[]): number {
+/** Change of the value in an hour, and the standard error of that. */
+export interface Slope {
+  readonly perHour: number;
+  readonly error: number;
+}
+
+/** Least squares. Less than three samples have no slope. */
+export function slopePerHour(samples: readonly Sample[]): Slope {
   const count = samples.length;
-  if (count < 3) return 0;
+  if (count < 3) return { perHour: 0, error: 0 };
   const meanTime = samples.reduce((sum, { seconds }) => sum + seconds, 0) / count;
   const mean = samples.reduce((sum, { value }) => sum + value, 0) / count;
   let above = 0;
@@ -17,7 +23,11 @@ export function slopePerHour(samples: readonly Sample[]): number {
     above += (seconds - meanTime) * (value - mean);
     below += (seconds - meanTime) ** 2;
   }
-  return below === 0 ? 0 : (above / below) * 3600;
+  if (below === 0) return { perHour: 0, error: 0 };
+  const slope = above / below;
+  let rest = 0;
+  for (const { seconds, value } of samples) rest += (value - mean - slope * (seconds - meanTime)) ** 2;
+  return { perHour: slope * 3600, error: Math.sqrt(rest / (count - 2) / below) * 3600 };
 }
 
 /** The samples after the first third: what is still growing then, grows. */

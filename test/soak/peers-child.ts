@@ -4,9 +4,16 @@
  * the time, most churn and lose their session again and again, some stop reading for a while.
  */
 import * as net from 'node:net';
+import { setPriority } from 'node:os';
+import { BfdState, parseAddress } from 'bgp-parse';
+import { Bfd } from '../../src/bfd/bfd.js';
+import type { BfdHandle } from '../../src/bfd/port.js';
+import { systemClock } from '../../src/support/clock.js';
+import { silentLog } from '../../src/support/log.js';
 import { Heard } from '../reflector/fixtures/heard.js';
 import { announce, endOfRib, u32, withdraw } from '../reflector/fixtures/say.js';
 import { Random } from '../bench/load/random.js';
+import { BFD_TIMERS, RESTART_SECONDS } from './peers-child-settings.js';
 
 export const KEEPALIVE_MS = 1000;
 export const HOLD_SECONDS = 3;
@@ -19,6 +26,12 @@ export interface PeerPlan {
   readonly asn: number;
   readonly external: boolean;
   readonly part: Part;
+  /** Graceful restart with notifications (RFC 4724, RFC 8538): it comes back, mostly in time, and has kept forwarding. */
+  readonly graceful?: true;
+  /** Path identifiers both ways (RFC 7911). */
+  readonly addPath?: true;
+  /** A BFD session beside it. */
+  readonly bfd?: true;
 }
 
 export interface PeersOptions {
@@ -33,9 +46,10 @@ export interface PeersOptions {
   readonly seed: number;
 }
 
-/** What one peer announces: prefix → path. */
+/** One path that a peer announces. */
 export interface ModelRoute {
   readonly prefix: string;
+  readonly pathId: number | undefined;
   readonly nextHop: string;
   readonly localPref: number | undefined;
   readonly med: number | undefined;
@@ -59,6 +73,9 @@ export interface PeersStatus {
   readonly lateKeepalives: number;
   /** How late this process itself was, ms. */
   readonly ownDelayMs: number;
+  readonly bfdUp: number;
+  /** How often a BFD session has left Up, as seen here. */
+  readonly bfdFlaps: number;
 }
 
 export interface Tables {
@@ -77,6 +94,7 @@ export type PeersCommand =
 
 const TICK_MS = 100;
 const STALL_TICK_MS = 10;
+const CONNECT_EVERY_MS = 30;
 /** A gap of the speaker's messages longer than this is a late keepalive. */
 const LATE_MS = KEEPALIVE_MS * 1.5;
 
@@ -86,6 +104,8 @@ function message(type: number, body: readonly number[]): Uint8Array {
 }
 
 const KEEPALIVE = message(4, []);
+
+const keyOf = ({ prefix, pathId }: Pick<ModelRoute, 'prefix' | 'pathId'>): string => `${prefix}#${pathId ?? ''}`;
 
 /** How long this process itself was held up so far: what it reads late was not sent late. */
 class Stalls {
@@ -114,7 +134,7 @@ class Stalls {
 class SoakPeer {
   readonly plan: PeerPlan;
   readonly model: Map<string, ModelRoute>;
-  heard = new Heard();
+  heard: Heard;
   established = false;
   paused = false;
   longestGapMs = 0;
@@ -139,6 +159,7 @@ class SoakPeer {
     lost: (text: string) => void,
   ) {
     this.#stalls = stalls;
+    this.heard = new Heard(plan.addPath);
     this.plan = plan;
     this.#options = options;
     this.#port = port;
@@ -148,8 +169,7 @@ class SoakPeer {
 
   connect(): void {
     const { plan } = this;
-    const heard = new Heard();
-    this.heard = heard;
+    this.heard = new Heard(plan.addPath);
     this.#counted = 0;
     const socket = net.connect({ host: this.#options.host, port: this.#port, localAddress: plan.address });
     this.#socket = socket;
@@ -159,6 +179,9 @@ class SoakPeer {
     socket.on('close', () => this.#ended(socket));
     // Multiprotocol IPv4 and IPv6, route refresh, 4-octet AS; identifier = address.
     const capabilities = [1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1, 2, 0, 65, 4, ...u32(plan.asn)];
+    // Restart state, N bit; both families, forwarding preserved.
+    if (plan.graceful) capabilities.push(64, 10, 0xc0, RESTART_SECONDS, 0, 1, 1, 0x80, 0, 2, 1, 0x80);
+    if (plan.addPath) capabilities.push(69, 8, 0, 1, 1, 3, 0, 2, 1, 3);
     const quad = plan.address.split('.').map(Number);
     const as2 = plan.asn > 0xffff ? 23456 : plan.asn;
     const parameters = [2, capabilities.length, ...capabilities];
@@ -174,10 +197,11 @@ class SoakPeer {
   say(routes: readonly ModelRoute[]): void {
     if (!this.established) return;
     for (const route of routes) {
-      const { prefix, nextHop, med, asPath, community } = route;
+      const { prefix, pathId, nextHop, med, asPath, community } = route;
       this.#socket!.write(
         announce([prefix], {
           nextHop,
+          pathId,
           asPath,
           communities: [community],
           ...(med === undefined ? {} : { med }),
@@ -187,12 +211,13 @@ class SoakPeer {
     }
   }
 
-  unsay(prefixes: readonly string[]): void {
-    if (this.established && prefixes.length > 0) this.#socket!.write(withdraw(prefixes));
+  unsay(routes: readonly ModelRoute[]): void {
+    if (!this.established) return;
+    for (const { prefix, pathId } of routes) this.#socket!.write(withdraw([prefix], pathId));
   }
 
-  /** Ends the session in one of the ways there are, and comes back. */
-  reset(way: number): void {
+  /** Ends the session in one of the ways there are, and comes back after a while. */
+  reset(way: number, awayMs: number): void {
     const socket = this.#socket;
     this.#socket = undefined;
     this.established = false;
@@ -206,7 +231,7 @@ class SoakPeer {
       else socket.resetAndDestroy();
       socket.resume();
     }
-    setTimeout(() => this.connect(), 20);
+    setTimeout(() => this.connect(), awayMs);
   }
 
   pause(): void {
@@ -264,7 +289,7 @@ class SoakPeer {
   #up(): void {
     this.established = true;
     this.say([...this.model.values()]);
-    this.#socket!.write(endOfRib(1));
+    this.#socket!.write(Buffer.concat([endOfRib(1), endOfRib(2)]));
   }
 }
 
@@ -278,6 +303,8 @@ class Peers {
   #pauses = 0;
   #changes = 0;
   #churning = false;
+  readonly #bfd: BfdHandle[];
+  #bfdFlaps = 0;
 
   constructor(options: PeersOptions) {
     this.#options = options;
@@ -287,10 +314,11 @@ class Peers {
       if (peer.plan.part === 'witness') continue;
       for (let n = 0; n < options.each; n++) {
         const route = this.#route(peer.plan);
-        peer.model.set(route.prefix, route);
+        peer.model.set(keyOf(route), route);
       }
     }
-    for (const peer of this.#peers) peer.connect();
+    this.#bfd = this.#openBfd(options);
+    this.#connectAll();
     setInterval(() => {
       for (const peer of this.#peers) peer.keepalive();
     }, KEEPALIVE_MS);
@@ -300,16 +328,50 @@ class Peers {
   }
 
   set churning(on: boolean) {
+    if (on && !this.#churning) this.#begin();
     this.#churning = on;
     if (!on) for (const peer of this.#peers) peer.resume();
+  }
+
+  /** One after the other: all at once is too much for a process that has only just begun. */
+  #connectAll(): void {
+    this.#peers.forEach((peer, index) => setTimeout(() => peer.connect(), index * CONNECT_EVERY_MS));
+  }
+
+  /** What was seen while everything was still coming up does not count. */
+  #begin(): void {
+    this.#unexpected.length = 0;
+    this.#stalls.worstMs = 0;
+    this.#bfdFlaps = 0;
+    for (const peer of this.#peers) peer.longestGapMs = peer.late = 0;
+  }
+
+  #openBfd({ plans, host }: PeersOptions): BfdHandle[] {
+    const died = (error: Error): void => void this.#unexpected.push(error.message);
+    const bfd = new Bfd({ died, busyThread: () => 0 }, silentLog, systemClock);
+    return plans.flatMap(({ address, bfd: asked }) => {
+      if (!asked) return [];
+      const target = {
+        address: parseAddress(host)!,
+        localAddress: parseAddress(address)!,
+        interface: undefined,
+        multihop: false,
+        minTtl: 255,
+      };
+      const handle = bfd.open(target, BFD_TIMERS, ({ before, state }) => {
+        if (before === BfdState.up && state !== BfdState.up) this.#bfdFlaps++;
+      });
+      return [handle];
+    });
   }
 
   /** All say what they said, to another speaker, with new connections. */
   mirror(port: number): void {
     const before = this.#peers;
+    for (const handle of this.#bfd.splice(0)) handle.close();
     for (const peer of before) peer.close();
     this.#peers = before.map(({ plan, model }) => this.#create(plan, port, model));
-    for (const peer of this.#peers) peer.connect();
+    this.#connectAll();
   }
 
   status(): PeersStatus {
@@ -330,6 +392,8 @@ class Peers {
       gapsByPart,
       lateKeepalives: sum((peer) => peer.late),
       ownDelayMs: Math.round(this.#stalls.worstMs),
+      bfdUp: this.#bfd.filter(({ view }) => view.state === BfdState.up).length,
+      bfdFlaps: this.#bfdFlaps,
     };
   }
 
@@ -340,7 +404,8 @@ class Peers {
       said: [...model.values()],
       heard: [...heard.routes].map(
         ([prefix, { nextHop, attributes }]) =>
-          `${prefix} via ${nextHop} ${attributes.map(({ code, value }) => `${code}=${value}`).join(' ')}`,
+          // Path identifiers are each speaker's own.
+          `${prefix.split('#')[0]} via ${nextHop} ${attributes.map(({ code, value }) => `${code}=${value}`).join(' ')}`,
       ),
     }));
   }
@@ -352,12 +417,14 @@ class Peers {
   #route(plan: PeerPlan): ModelRoute {
     const random = this.#random;
     const number = random.below(this.#options.universe);
-    const prefix = `10.${32 + (number >> 8)}.${number & 255}.0/24`;
+    const isV6 = random.below(3) === 0;
+    const [net, host] = [random.below(2), 1 + random.below(4)];
     // Few values each, so that all steps of the decision are reached.
     const tail = Array.from({ length: random.below(3) }, () => 64600 + random.below(2));
     return {
-      prefix,
-      nextHop: `10.99.${random.below(2) * 64}.${1 + random.below(4)}`,
+      prefix: isV6 ? `2001:db8:32:${(number + 16).toString(16)}::/64` : `10.${32 + (number >> 8)}.${number & 255}.0/24`,
+      pathId: plan.addPath ? 1 + random.below(2) : undefined,
+      nextHop: isV6 ? `2001:db8:99:${net + 1}::${host}` : `10.99.${net * 64}.${host}`,
       localPref: plan.external ? undefined : 100 + random.below(3),
       med: random.below(2) === 0 ? undefined : random.below(2),
       asPath: plan.external ? [plan.asn, ...tail] : tail,
@@ -372,19 +439,19 @@ class Peers {
       const peer = busy[random.below(busy.length)]!;
       const count = 1 + random.below(12);
       this.#changes += count;
-      const gone: string[] = [];
+      const gone: ModelRoute[] = [];
       const said: ModelRoute[] = [];
       for (let k = 0; k < count; k++) {
         if (random.below(2) === 0 && peer.model.size > this.#options.each / 2) {
           const keys = [...peer.model.keys()];
-          const prefix = keys[random.below(keys.length)]!;
-          if (said.some((route) => route.prefix === prefix)) continue;
-          peer.model.delete(prefix);
-          gone.push(prefix);
+          const key = keys[random.below(keys.length)]!;
+          if (said.some((route) => keyOf(route) === key)) continue;
+          gone.push(peer.model.get(key)!);
+          peer.model.delete(key);
         } else {
           const route = this.#route(peer.plan);
-          if (gone.includes(route.prefix)) continue;
-          peer.model.set(route.prefix, route);
+          if (gone.some((other) => keyOf(other) === keyOf(route))) continue;
+          peer.model.set(keyOf(route), route);
           said.push(route);
         }
       }
@@ -393,7 +460,10 @@ class Peers {
     }
     if (random.below(12) === 0) {
       this.#resets++;
-      busy[random.below(busy.length)]!.reset(random.below(6));
+      const peer = busy[random.below(busy.length)]!;
+      // Some of those that restart gracefully stay away for longer than they said.
+      const awayMs = peer.plan.graceful ? random.below(1.5 * RESTART_SECONDS * 1000) : 20;
+      peer.reset(random.below(6), awayMs);
     }
     if (random.below(15) === 0) {
       const slow = busy.filter(({ plan, established, paused }) => plan.part === 'slow' && established && !paused);
@@ -407,6 +477,8 @@ class Peers {
   }
 }
 
+// They measure, and must say their own KEEPALIVEs in time: on a busy machine they go before the daemon.
+setPriority(-10);
 let peers: Peers | undefined;
 process.on('message', (command: PeersCommand) => {
   if ('start' in command) peers = new Peers(command.start);

@@ -29,18 +29,20 @@ const resident = settled(result.resident);
 const heap = settled(result.heap);
 const range = (samples: typeof heap): string => {
   const { least, most } = span(samples);
-  return `${least.toFixed(1)} to ${most.toFixed(1)} MB, slope ${slopePerHour(samples).toFixed(2)} MB/h`;
+  const { perHour, error } = slopePerHour(samples);
+  return `${least.toFixed(1)} to ${most.toFixed(1)} MB, slope ${perHour.toFixed(2)} ± ${error.toFixed(2)} MB/h`;
 };
 print(`
 time          ${(seconds / 60).toFixed(1)} min, seed ${seed}, Node ${process.version}
-sessions      ${result.peerCount}, hold time 3 s, keepalive 1 s
+sessions      ${result.peerCount}, hold time 3 s, keepalive 1 s; ${result.gracefulCount} restart gracefully, ${result.addPathCount} with ADD-PATH,
+              ${result.bfdSessions} with BFD (${peers.bfdFlaps} went down)
 table         ${result.prefixes} prefixes, ${result.paths} paths, ${result.kernelRoutes} routes in the kernel
 disturbance   ${peers.changes} changes of routes, ${peers.resets} lost sessions, ${peers.pauses} pauses of slow peers,
               ${result.reloads} reloads, ${result.noise} rounds of netlink noise
 heard         ${peers.updatesHeard} updates, ${peers.keepalivesHeard} keepalives
 longest gap   ${peers.longestGapMs} ms (witness ${peers.gapsByPart.witness}, churner ${peers.gapsByPart.churner}, slow ${peers.gapsByPart.slow}); the measuring peers themselves were late by ${peers.ownDelayMs} ms at most
 late          ${peers.lateKeepalives} gaps over 1.5 s; ${peers.unexpected.length} sessions lost that nobody ended
-loop delay    ${JSON.stringify(loopDelayMs)} ms
+loop delay    ${JSON.stringify(loopDelayMs)} ms; of an idle process beside it ${JSON.stringify(result.machineDelayMs)} ms
 RSS           ${range(resident)} (after the first third)
 heap          ${range(heap)} (after collections, after the first third)
 differences   ${differences.received.length} in the RIB, ${differences.kernel.length} in the kernel, ${differences.fresh.length} against a fresh daemon`);

@@ -9,9 +9,10 @@ t.setTimeout(200_000);
 
 t.test('slope and settled part of a series', (t) => {
   const line = [0, 1, 2, 3, 4, 5].map((n) => ({ seconds: n * 60, value: 10 + n }));
-  t.equal(Math.round(slopePerHour(line)), 60);
+  t.equal(Math.round(slopePerHour(line).perHour), 60);
+  t.ok(slopePerHour(line).error < 0.001);
   t.equal(settled(line).length, 4);
-  t.equal(slopePerHour(line.slice(0, 2)), 0);
+  t.equal(slopePerHour(line.slice(0, 2)).perHour, 0);
   t.end();
 });
 

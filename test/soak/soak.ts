@@ -15,17 +15,21 @@ import { Random } from '../bench/load/random.js';
 import { ask } from '../control/harness.js';
 import { enterOwnNamespace, ip, ipBatch } from '../fib/fixtures/own-namespace.js';
 import type { Sample } from './figures.js';
+import type { MachineDelay } from './delay-child.js';
 import type { HeapAnswer } from './heap-probe.js';
+import { BFD_TIMERS } from './peers-child-settings.js';
 import type { PeerPlan, PeersCommand, PeersStatus, Tables } from './peers-child.js';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const DAEMON = path('../../src/daemon.js');
 const PROBE = path('./heap-probe.js');
 const PEERS = path('./peers-child.js');
+const DELAY = path('./delay-child.js');
 
 const ASN = 64512;
 const HOST = '10.98.255.1';
 const PROTOCOL = 186;
+const NET1_V6 = '2001:db8:99:2::fe/64';
 /** A dynamic peer that is lost for longer would make room for another; ours come back. */
 const WAIT_MS = 60_000;
 
@@ -44,6 +48,11 @@ export interface SoakResult {
   /** Heap and what hangs on it, after a collection. */
   readonly heap: readonly Sample[];
   readonly loopDelayMs: SummaryDto['loopDelayMs'];
+  /** How late the machine ran a process without work. */
+  readonly machineDelayMs: MachineDelay;
+  readonly gracefulCount: number;
+  readonly addPathCount: number;
+  readonly bfdSessions: number;
   readonly reloads: number;
   readonly noise: number;
   readonly paths: number;
@@ -53,27 +62,59 @@ export interface SoakResult {
   readonly differences: { readonly received: string[]; readonly kernel: string[]; readonly fresh: string[] };
 }
 
-/** External witnesses are told nothing: they hear KEEPALIVEs alone, one a second. */
-const QUIET = { asn: 'external', holdTime: 3, keepaliveTime: 1, gracefulRestart: false, export: 'reject' };
-
 const MB = 1024 * 1024;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function plansOf(): PeerPlan[] {
-  const plan = (kind: number, count: number, part: PeerPlan['part'], external: boolean): PeerPlan[] =>
+  const plan = (
+    kind: number,
+    count: number,
+    part: PeerPlan['part'],
+    external: boolean,
+    more: Partial<PeerPlan> = {},
+  ): PeerPlan[] =>
     Array.from({ length: count }, (_, index) => ({
       address: `10.98.${kind}.${index + 1}`,
       asn: external ? 65000 + kind * 100 + index : ASN,
       external,
       part,
+      ...more,
     }));
   return [
-    ...plan(0, 6, 'witness', false),
-    ...plan(1, 22, 'churner', false),
+    ...plan(0, 6, 'witness', false, { bfd: true }),
+    ...plan(1, 14, 'churner', false),
     ...plan(2, 5, 'slow', false),
-    ...plan(10, 2, 'witness', true),
+    ...plan(3, 6, 'churner', false, { graceful: true }),
+    ...plan(4, 4, 'churner', false, { addPath: true }),
+    ...plan(10, 2, 'witness', true, { bfd: true }),
     ...plan(11, 7, 'churner', true),
   ];
+}
+
+/** Where each kind of peer comes from. */
+const RANGES = [
+  { prefix: '10.98.0.0/24', group: 'watched' },
+  { prefix: '10.98.0.0/22', group: 'clients' },
+  { prefix: '10.98.3.0/24', group: 'graceful' },
+  { prefix: '10.98.4.0/24', group: 'multi' },
+  { prefix: '10.98.8.0/21', group: 'outside' },
+  { prefix: '10.98.10.0/24', group: 'quiet' },
+];
+
+/** What the peers are given; policies and `description` are what reloads change. */
+function groupsOf(withBfd: boolean, inside: string, outside: string, description?: string): object {
+  const common = { holdTime: 3, keepaliveTime: 1, gracefulRestart: false, addPath: { send: 'best', receive: false } };
+  const client = { ...common, asn: ASN, routeReflectorClient: true, import: inside };
+  const bfd = withBfd ? { bfd: { ...BFD_TIMERS, multihop: false } } : {};
+  return {
+    clients: { ...client, ...(description === undefined ? {} : { description }) },
+    watched: { ...client, ...bfd },
+    graceful: { ...client, gracefulRestart: { restartTime: 10 } },
+    multi: { ...client, addPath: { send: 'all', receive: true } },
+    outside: { ...common, asn: 'external', import: outside, export: 'accept' },
+    // External witnesses are told nothing: they hear KEEPALIVEs alone, one a second.
+    quiet: { ...common, ...bfd, asn: 'external', export: 'reject' },
+  };
 }
 
 /** One daemon of the soak; `keys` are added to the configuration. */
@@ -113,23 +154,14 @@ class SoakDaemon {
   }
 
   configure(keys: object): void {
-    const shared = { holdTime: 3, keepaliveTime: 1, gracefulRestart: false, addPath: { send: 'best', receive: false } };
     const settings = {
       asn: ASN,
       routerId: HOST,
       listen: [HOST],
       port: this.#port,
-      networks: [{ prefix: '192.168.1.0/24' }],
-      groups: {
-        clients: { asn: ASN, routeReflectorClient: true, ...shared },
-        outside: { asn: 'external', import: 'accept', export: 'accept', ...shared },
-        quiet: QUIET,
-      },
-      listenRanges: [
-        { prefix: '10.98.0.0/22', group: 'clients' },
-        { prefix: '10.98.8.0/21', group: 'outside' },
-        { prefix: '10.98.10.0/24', group: 'quiet' },
-      ],
+      networks: [{ prefix: '192.168.1.0/24' }, { prefix: '2001:db8:168::/64' }],
+      groups: groupsOf(this.#fib, 'accept', 'accept'),
+      listenRanges: RANGES,
       fib: { enabled: this.#fib },
       control: { socket: this.#file('sock') },
       log: { level: 'warn' },
@@ -187,9 +219,6 @@ class SoakDaemon {
 
 /** Changes that a reload brings, none of which may end a session. */
 function variant(random: Random): object {
-  const clients = { asn: ASN, routeReflectorClient: true, holdTime: 3, keepaliveTime: 1, gracefulRestart: false };
-  const outside = { ...clients, asn: 'external', routeReflectorClient: false, export: 'accept' };
-  const addPath = { send: 'best', receive: false };
   const pick = random.below(8);
   return {
     networks: Array.from({ length: 1 + random.below(20) }, (_, index) => ({ prefix: `192.168.${index + 1}.0/24` })),
@@ -197,21 +226,20 @@ function variant(random: Random): object {
       tune: {
         statements: [
           { match: { community: `${ASN}:${random.below(4)}` }, set: { localPref: 50 + random.below(200) } },
-          { match: { prefix: [`10.${32 + random.below(3)}.0.0/16 le 32`] }, then: pick === 0 ? 'reject' : 'accept' },
+          {
+            match: { prefix: [`10.${32 + random.below(3)}.0.0/16 le 32`, '2001:db8:32:100::/56 le 64'] },
+            then: pick === 0 ? 'reject' : 'accept',
+          },
         ],
         default: 'accept',
       },
     },
-    groups: {
-      clients: {
-        ...clients,
-        addPath,
-        description: `round ${random.below(1000)}`,
-        import: pick < 4 ? 'tune' : 'accept',
-      },
-      quiet: QUIET,
-      outside: { ...outside, addPath, import: pick % 2 === 0 ? 'tune' : 'accept' },
-    },
+    groups: groupsOf(
+      true,
+      pick < 4 ? 'tune' : 'accept',
+      pick % 2 === 0 ? 'tune' : 'accept',
+      `round ${random.below(1000)}`,
+    ),
     peers: pick === 3 ? [] : [{ address: '10.98.7.7', asn: ASN, passive: true, description: 'nobody' }],
     multipath: { ebgp: 1 + random.below(2), ibgp: 1 + random.below(3) },
   };
@@ -224,9 +252,13 @@ function disturb(random: Random, number: number): void {
   for (let n = 0; n < 8; n++) lines.push(`route del ${prefix()} proto ${PROTOCOL}`);
   for (let n = 0; n < 2; n++) lines.push(`route replace ${prefix()} via 10.99.0.200 proto ${PROTOCOL} metric 20`);
   lines.push(`route replace ${prefix()} via 10.99.0.201 proto static metric 500`);
+  const prefix6 = (): string => `2001:db8:32:${(16 + random.below(600)).toString(16)}::/64`;
+  for (let n = 0; n < 4; n++) lines.push(`-6 route del ${prefix6()} proto ${PROTOCOL}`);
+  lines.push(`-6 route replace ${prefix6()} via 2001:db8:99:1::200 proto ${PROTOCOL} metric 20`);
   lines.push(`addr replace 172.31.${number & 63}.1/24 dev net0`, `addr del 172.31.${(number + 9) & 63}.1/24 dev net0`);
-  if (number % 10 === 0) lines.push('link set net1 down', 'link set net1 up');
-  if (number % 25 === 0) lines.push(`route flush proto ${PROTOCOL}`);
+  // An interface that goes down loses its IPv6 addresses.
+  if (number % 10 === 0) lines.push('link set net1 down', 'link set net1 up', `addr replace ${NET1_V6} dev net1 nodad`);
+  if (number % 25 === 0) lines.push(`route flush proto ${PROTOCOL}`, `-6 route flush proto ${PROTOCOL}`);
   try {
     // What is not there cannot be deleted: -force goes on.
     ip(`-force -batch ${batchFile(lines)}`);
@@ -250,6 +282,9 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     ...['net0', 'far0', 'net1', 'far1'].map((name) => `link set ${name} up`),
     'addr add 10.99.0.254/18 dev net0',
     'addr add 10.99.64.254/18 dev net1',
+    'addr add 2001:db8:99:1::fe/64 dev net0 nodad',
+    `addr add ${NET1_V6} dev net1 nodad`,
+    'addr add 2001:db8:98::1/128 dev lo nodad',
     `addr add ${HOST}/32 dev lo`,
     ...plansOf().map(({ address }) => `addr add ${address}/32 dev lo`),
   ]);
@@ -261,6 +296,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   // tap would load its process tracer into every program that is started here.
   delete process.env['NODE_OPTIONS'];
   const swarm = fork(PEERS, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const beside = fork(DELAY, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const askPeers = async <T>(run: 'status' | 'tables'): Promise<T> => {
     const answered = once(swarm, 'message');
     swarm.send({ run } satisfies PeersCommand);
@@ -327,15 +363,21 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     swarm.send({ run: 'calm' } satisfies PeersCommand);
     // Over routes of others nothing is installed.
     ip('route flush proto static');
+    // What was put in the place of ours is repaired; the last round may just have taken an address along.
+    ip(`addr replace ${NET1_V6} dev net1 nodad`);
     daemon.configure({});
     await daemon.reload();
     await established();
     const peers = await askPeers<PeersStatus>('status');
+    const delayed = once(beside, 'message');
+    beside.send('delay');
+    const [machineDelayMs] = (await delayed) as [MachineDelay];
     const told = await settledTables(() => askPeers<Tables[]>('tables'));
     const received = await untilSame(() => compareReceived(daemon, told));
     const kernel = await untilSame(() => compareKernel(daemon));
     const summary = await daemon.get<SummaryDto>('/v1/summary');
-    const ours = summary.families.find(({ family }) => family === 'ipv4-unicast')!;
+    const sum = (of: (family: SummaryDto['families'][number]) => number): number =>
+      summary.families.reduce((total, family) => total + of(family), 0);
     const kernelRoutes = kernelTable().size;
 
     const fresh = new SoakDaemon(directory, 1179, false);
@@ -352,14 +394,19 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       loopDelayMs: summary.loopDelayMs,
       reloads,
       noise,
-      paths: ours.paths,
-      prefixes: ours.prefixes,
+      machineDelayMs,
+      gracefulCount: plans.filter(({ graceful }) => graceful).length,
+      addPathCount: plans.filter(({ addPath }) => addPath).length,
+      bfdSessions: plans.filter(({ bfd }) => bfd).length,
+      paths: sum(({ paths }) => paths),
+      prefixes: sum(({ prefixes }) => prefixes),
       kernelRoutes,
       differences: { received, kernel, fresh: differences },
     };
   } finally {
     for (const daemon of daemons) await daemon.stop();
     swarm.kill('SIGKILL');
+    beside.kill('SIGKILL');
     rmSync(directory, { recursive: true, force: true });
   }
 }
@@ -394,7 +441,7 @@ async function compareReceived(daemon: SoakDaemon, tables: readonly Tables[]): P
     const rows = await daemon.get<RouteDto[]>(`/v1/routes?peer=${address}&direction=received`);
     const is = rows.map((row) =>
       [
-        row.prefix,
+        `${row.prefix}#${row.pathId ?? ''}`,
         row.nextHop,
         external ? '' : row.localPref,
         row.med ?? '',
@@ -404,7 +451,7 @@ async function compareReceived(daemon: SoakDaemon, tables: readonly Tables[]): P
     );
     const should = said.map((route) =>
       [
-        route.prefix,
+        `${route.prefix}#${route.pathId ?? ''}`,
         route.nextHop,
         external ? '' : route.localPref,
         route.med ?? '',
@@ -441,8 +488,10 @@ interface KernelRoute {
 
 /** Prefix → gateways of the kernel's routes of our protocol. */
 function kernelTable(): Map<string, string> {
-  const text = ip(`-j route show proto ${PROTOCOL}`);
-  const rows = JSON.parse(text.trim() === '' ? '[]' : text) as KernelRoute[];
+  const rows = [`-j route show proto ${PROTOCOL}`, `-6 -j route show proto ${PROTOCOL}`].flatMap((what) => {
+    const text = ip(what);
+    return JSON.parse(text.trim() === '' ? '[]' : text) as KernelRoute[];
+  });
   return new Map(
     rows.map(({ dst, gateway, nexthops }) => [
       dst,

@@ -199,7 +199,7 @@ class Scene {
     this.script = `bring up ${who.part} ${who.address}`;
     if (who.part === 'dynamic') {
       const end = this.network.arrive(who.address);
-      if (!end) return;
+      assert.ok(end, `${who.address} was refused`);
       this.#greet(player, end, []);
       if (!end.closed) player.back(end, [], this.#nowMs);
       return;

@@ -95,7 +95,9 @@ export const fsm: Target = {
       return [...ends];
     };
     const connect = (): void => {
+      const waits = session.state === 'Active' && !session.stopped;
       const incoming = session.stopped ? undefined : network.connect(PEER);
+      if (waits) assert.ok(incoming, 'a connection was refused in Active');
       if (incoming) ends.add(incoming);
     };
     const check = (): void => {
