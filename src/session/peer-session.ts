@@ -489,7 +489,8 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     if (ending.text !== '') this.lastError = text;
     const fields = { peer: this.key, state: ending.from, reason: ending.text };
     // A peer that stays away is one line, not one per try.
-    if (news) this.#deps.log.info(fields, 'connection attempt ended');
+    if (news && this.dynamic) this.#deps.server.dynamicAttemptEnded(fields);
+    else if (news) this.#deps.log.info(fields, 'connection attempt ended');
     else this.#deps.log.debug(fields, 'connection attempt ended');
   }
 

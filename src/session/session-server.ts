@@ -98,6 +98,8 @@ export class SessionServer {
   #opening: { fd: number; family: 4 | 6 } | undefined;
   #lastRefusalLogMs = -Infinity;
   #refusedSinceLog = 0;
+  #lastAttemptLogMs = -Infinity;
+  #attemptsSinceLog = 0;
 
   constructor(options: SessionServerOptions, deps: SessionServerDeps) {
     this.#options = options;
@@ -318,6 +320,26 @@ export class SessionServer {
     this.#log.warn({ address, refused: this.#refusedSinceLog }, `connection refused: ${why}`);
     this.#lastRefusalLogMs = nowMs;
     this.#refusedSinceLog = 0;
+  }
+
+  /**
+   * The attempt of a dynamic peer has ended before it was Established. Whoever is in a listen range can bring that about
+   * as often as they like, and each time the peer is a new one.
+   */
+  dynamicAttemptEnded(fields: { readonly peer: string; readonly state: string; readonly reason: string }): void {
+    this.#attemptsSinceLog++;
+    const nowMs = this.#clock.nowMs();
+    const due = nowMs - this.#lastAttemptLogMs >= REFUSAL_LOG_INTERVAL_MS;
+    if (!due) {
+      this.#log.debug(fields, 'connection attempt ended');
+      return;
+    }
+    this.#log.info(
+      { ...fields, attempts: this.#attemptsSinceLog },
+      'connection attempts of dynamic peers ended, the last',
+    );
+    this.#lastAttemptLogMs = nowMs;
+    this.#attemptsSinceLog = 0;
   }
 
   /** Dynamic peers that have connected and are not Established. */
