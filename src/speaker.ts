@@ -37,6 +37,7 @@ import { Pipeline } from './pipeline.js';
 import type { PolicyFunction } from './policy/policy-function.js';
 import { bareAddress } from './session/address.js';
 import { Restart } from './restart.js';
+import { USUAL_MED_RULES } from './rib/rib.js';
 import { RouteWatch } from './route-watch.js';
 import { Md5Watch } from './session/md5-watch.js';
 import { SessionServer } from './session/session-server.js';
@@ -153,7 +154,7 @@ export class Speaker implements Queries {
         this.#restart?.peersChanged();
       },
     });
-    this.#pipeline.rib.setAlwaysCompareMed(settings.decision?.alwaysCompareMed ?? false);
+    this.#pipeline.rib.setMedRules(settings.decision ?? USUAL_MED_RULES);
     this.#setLimits(settings);
     this.#routeWatch = new RouteWatch({
       clock: this.#clock,
@@ -225,9 +226,11 @@ export class Speaker implements Queries {
       report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);
     }
     if (changed.has('decision')) {
-      const always = settings.decision?.alwaysCompareMed ?? false;
-      this.#pipeline.rib.setAlwaysCompareMed(always);
-      report.push(`MEDs of different neighbouring ASes: ${always ? 'compared' : 'not compared'}`);
+      const rules = settings.decision ?? USUAL_MED_RULES;
+      this.#pipeline.rib.setMedRules(rules);
+      report.push(
+        `MEDs: compared ${rules.alwaysCompareMed ? 'across' : 'within'} neighbouring ASes, ${rules.deterministicMed ? 'all paths at once' : 'two paths at a time'}`,
+      );
     }
     if (changed.has('limits')) {
       this.#setLimits(settings);

@@ -51,7 +51,7 @@ export function resolveSettings(raw: RawConfig, secrets: ReadonlyMap<string, str
     networks: (raw.networks ?? []).map(resolveNetwork),
     clusterId: raw.clusterId,
     clientToClientReflection: raw.clientToClientReflection ?? true,
-    ...(raw.decision?.alwaysCompareMed && { decision: { alwaysCompareMed: true } }),
+    ...resolveDecision(raw.decision),
     peers: (raw.peers ?? []).map((peer) => {
       const merged = withGroup(peer, raw.groups);
       const options = resolveOptions(merged, peer.group, secrets);
@@ -120,6 +120,12 @@ function resolveEncapsulation(raw: RawConfig['encapsulation']): EncapsulationSet
     localAddresses: (typeof local === 'string' ? [local] : local).map(normalAddress),
     hosts: (raw.hosts ?? defaults.hosts).map(normalPrefix),
   };
+}
+
+/** Only where it is not as RFC 4271 has it. */
+function resolveDecision(raw: RawConfig['decision']): Pick<Settings, 'decision'> {
+  const { alwaysCompareMed = false, deterministicMed = true } = raw ?? {};
+  return alwaysCompareMed || !deterministicMed ? { decision: { alwaysCompareMed, deterministicMed } } : {};
 }
 
 function resolvePrefSrc(raw: string | string[] | undefined): readonly string[] | undefined {

@@ -18,7 +18,7 @@ export interface Settings {
   /** RFC 4456 §6: routes of clients go to other clients. */
   readonly clientToClientReflection: boolean;
   /** Absent = everything as RFC 4271 has it. */
-  readonly decision?: { readonly alwaysCompareMed: boolean } | undefined;
+  readonly decision?: { readonly alwaysCompareMed: boolean; readonly deterministicMed: boolean } | undefined;
   readonly peers: readonly PeerSettings[];
   readonly listenRanges: readonly ListenRangeSettings[];
   readonly multipath: MultipathSettings;

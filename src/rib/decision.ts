@@ -18,7 +18,7 @@
  *                                                    10 lowest path id (RFC 7911)
  *
  * Steps 0 to 3 are one comparison of `rank`; only paths that tie go down the ladder. `DecisionReason` names the step
- * that left one path.
+ * that left one path. Without `deterministicMed` steps 4 to 10 compare two at a time: `sequential-decision.ts`.
  */
 import {
   AttributeFlag,
@@ -33,6 +33,8 @@ import type { PathTable } from './columns/path-table.js';
 import type { NextHops } from './next-hops.js';
 import { SourceKind } from './rib-peers.js';
 import type { RibPeers } from './rib-peers.js';
+import { SequentialDecision } from './sequential-decision.js';
+import type { Ladder } from './sequential-decision.js';
 
 /** Why a path is best (the step that left it alone), or what eliminated it, or why it was not considered. */
 export const DECISION_REASONS = [
@@ -86,31 +88,38 @@ const Reason = {
 /** Called for each path that goes, with the code of the reason; only cold readers pass one. */
 export type EliminationRecorder = (path: number, reason: number) => void;
 
-export class Decision {
+/** The reason of a step from 4 on. */
+const STEP_REASON = [0, 0, 0, 0, 6, 7, 8, 9, 10, 11, 12] as const;
+
+export class Decision implements Ladder {
   /** MEDs of different neighbouring ASes are compared, too. */
   alwaysCompareMed = false;
+  /** MEDs are compared within all paths of a neighbouring AS at once. */
+  deterministicMed = true;
   /** DecisionReason code of the last `select`. */
   reason = 0;
-  readonly #attributes: AttributePool;
-  readonly #peers: RibPeers;
-  readonly #nextHops: NextHops;
+  readonly attributes: AttributePool;
+  readonly peers: RibPeers;
+  readonly nextHops: NextHops;
+  readonly #sequential: SequentialDecision;
   #candidates = new Int32Array(64);
   #keys = new Float64Array(64);
   #recorder: EliminationRecorder | undefined;
 
   constructor(attributes: AttributePool, peers: RibPeers, nextHops: NextHops) {
-    this.#attributes = attributes;
-    this.#peers = peers;
-    this.#nextHops = nextHops;
+    this.attributes = attributes;
+    this.peers = peers;
+    this.nextHops = nextHops;
+    this.#sequential = new SequentialDecision(this);
   }
 
   /** 0 when the path may be considered, else the code of the reason why not. */
   ineligible(paths: PathTable, path: number): number {
-    const attributes = this.#attributes;
+    const attributes = this.attributes;
     const attribute = paths.attribute[path]!;
     const marks = paths.flags[path]! & (PathFlag.ranked | PathFlag.rejected);
     if (marks !== 0) return (marks & PathFlag.rejected) !== 0 ? Reason.importRejected : Reason.ranked;
-    if (this.#peers.importAccept[paths.peer[path]!] === 0) return Reason.importRejected;
+    if (this.peers.importAccept[paths.peer[path]!] === 0) return Reason.importRejected;
     const flags = attributes.flags[attribute]! & LOOP_FLAGS;
     if (flags !== 0) {
       return flags & AttributeFlag.asLoop
@@ -122,7 +131,7 @@ export class Decision {
             : Reason.routeLeak;
     }
     const nextHop = attributes.nextHop[attribute]!;
-    if (nextHop !== 0 && this.#nextHops.resolvable[nextHop] === 0) return Reason.nextHopUnreachable;
+    if (nextHop !== 0 && this.nextHops.resolvable[nextHop] === 0) return Reason.nextHopUnreachable;
     return 0;
   }
 
@@ -138,6 +147,7 @@ export class Decision {
       return why === 0 ? first : 0;
     }
     let count = this.#collect(paths, first);
+    if (count > 1 && !this.deterministicMed) return this.#selectInSequence(paths, count);
     if (count > 1) count = this.#untilInteriorCost(paths, count);
     if (count > 1) this.#breakTies(paths, count);
     return count === 0 ? 0 : this.#candidates[0]!;
@@ -149,7 +159,17 @@ export class Decision {
    */
   ties(paths: PathTable, first: number): number {
     const count = this.#collect(paths, first);
-    return count > 1 ? this.#untilInteriorCost(paths, count) : count;
+    if (count < 2) return count;
+    if (this.deterministicMed) return this.#untilInteriorCost(paths, count);
+    return this.#sequential.ties(paths, this.#selectInSequence(paths, count), this.#candidates, count);
+  }
+
+  #selectInSequence(paths: PathTable, count: number): number {
+    const recorder = this.#recorder;
+    const lost = recorder && ((path: number, step: number) => recorder(path, STEP_REASON[step]!));
+    const best = this.#sequential.select(paths, this.#candidates, count, lost);
+    this.reason = STEP_REASON[this.#sequential.step]!;
+    return best;
   }
 
   get tied(): Int32Array {
@@ -158,8 +178,8 @@ export class Decision {
 
   /** Steps 7 to 10 between two tied paths: negative when `a` comes first. */
   compareTied(paths: PathTable, a: number, b: number): number {
-    const { originator, clusterCount } = this.#attributes;
-    const peers = this.#peers;
+    const { originator, clusterCount } = this.attributes;
+    const peers = this.peers;
     const peerA = paths.peer[a]!;
     const peerB = paths.peer[b]!;
     const setA = paths.attribute[a]!;
@@ -175,7 +195,7 @@ export class Decision {
   /** Steps 0 to 3: the eligible paths of the best rank into `#candidates`; returns how many. Sets `reason` below two. */
   #collect(paths: PathTable, first: number): number {
     const next = paths.next;
-    const rank = this.#attributes.rank;
+    const rank = this.attributes.rank;
     const attributeOf = paths.attribute;
     let count = 0;
     let bestRank = -Infinity;
@@ -207,10 +227,10 @@ export class Decision {
   /** The same ladder, telling `recorder` why each path that is not best went. Cold. */
   explain(paths: PathTable, first: number, recorder: EliminationRecorder): number {
     const best = this.select(paths, first);
-    const bestRank = best === 0 ? 0 : this.#attributes.rank[paths.attribute[best]!]!;
+    const bestRank = best === 0 ? 0 : this.attributes.rank[paths.attribute[best]!]!;
     for (let path = first; path !== 0; path = paths.next[path]!) {
       const refused = this.ineligible(paths, path);
-      const rank = this.#attributes.rank[paths.attribute[path]!]!;
+      const rank = this.attributes.rank[paths.attribute[path]!]!;
       if (refused !== 0) recorder(path, refused);
       else if (rank < bestRank) recorder(path, rankReason(bestRank, rank));
     }
@@ -237,8 +257,8 @@ export class Decision {
   #untilInteriorCost(paths: PathTable, count: number): number {
     const candidates = this.#candidates;
     const keys = this.#keys;
-    const attributes = this.#attributes;
-    const peers = this.#peers;
+    const attributes = this.attributes;
+    const peers = this.peers;
 
     count = this.#eliminateByMed(paths, count);
     if (count === 1) return this.#decided(Reason.med);
@@ -248,7 +268,7 @@ export class Decision {
     if (count === 1) return this.#decided(Reason.external);
 
     for (let i = 0; i < count; i++) {
-      keys[i] = this.#nextHops.metric[attributes.nextHop[paths.attribute[candidates[i]!]!]!]!;
+      keys[i] = this.nextHops.metric[attributes.nextHop[paths.attribute[candidates[i]!]!]!]!;
     }
     count = this.#keepLowest(count, Reason.nextHopMetric);
     return count === 1 ? this.#decided(Reason.nextHopMetric) : count;
@@ -258,8 +278,8 @@ export class Decision {
   #breakTies(paths: PathTable, count: number): number {
     const candidates = this.#candidates;
     const keys = this.#keys;
-    const attributes = this.#attributes;
-    const peers = this.#peers;
+    const attributes = this.attributes;
+    const peers = this.peers;
 
     for (let i = 0; i < count; i++) {
       const path = candidates[i]!;
@@ -296,7 +316,7 @@ export class Decision {
   /** RFC 4271 §9.1.2.2 c: out goes every path with a worse MED than another of the same neighbour AS, or of any. */
   #eliminateByMed(paths: PathTable, count: number): number {
     const candidates = this.#candidates;
-    const { med, neighborAs } = this.#attributes;
+    const { med, neighborAs } = this.attributes;
     let same = true;
     const firstMed = med[paths.attribute[candidates[0]!]!]!;
     for (let i = 1; i < count && same; i++) same = med[paths.attribute[candidates[i]!]!] === firstMed;

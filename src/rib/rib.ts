@@ -38,6 +38,15 @@ export interface RibOptions {
   readonly onEndOfRib?: (peer: RibPeer, family: Family) => void;
 }
 
+/** How MEDs are compared. */
+export interface MedRules {
+  readonly alwaysCompareMed: boolean;
+  readonly deterministicMed: boolean;
+}
+
+/** RFC 4271 §9.1.2.2 c. */
+export const USUAL_MED_RULES: MedRules = { alwaysCompareMed: false, deterministicMed: true };
+
 export class Rib {
   readonly families: readonly [FamilyRib, FamilyRib];
   readonly peers = new RibPeers();
@@ -193,9 +202,11 @@ export class Rib {
   }
 
   /** How MEDs are compared has changed: every prefix with a choice is decided again. */
-  setAlwaysCompareMed(always: boolean): void {
-    if (this.decision.alwaysCompareMed === always) return;
-    this.decision.alwaysCompareMed = always;
+  setMedRules({ alwaysCompareMed, deterministicMed }: MedRules): void {
+    const { decision } = this;
+    if (decision.alwaysCompareMed === alwaysCompareMed && decision.deterministicMed === deterministicMed) return;
+    decision.alwaysCompareMed = alwaysCompareMed;
+    decision.deterministicMed = deterministicMed;
     for (const rib of this.families) {
       const { prefixes, paths } = rib;
       for (let id = 1; id < prefixes.end; id++) {

@@ -35,12 +35,16 @@ export type DecisionReason =
 export type IneligibleReason =
   'import-rejected' | 'as-loop' | 'originator-loop' | 'cluster-loop' | 'next-hop-unreachable';
 
+const TIE_BREAKS: readonly DecisionReason[] = ['router-id', 'cluster-list-length', 'peer-address', 'path-id'];
+const LADDER: readonly DecisionReason[] = ['med', 'external', 'next-hop-metric', ...TIE_BREAKS];
+
 /** What the decision knows beside the paths. */
 export interface Surroundings {
   readonly asn: number;
   readonly routerId: string;
   readonly clusterId: string;
   readonly alwaysCompareMed?: boolean;
+  readonly deterministicMed?: boolean;
   isOwnAddress(address: string): boolean;
   /** Metric of the route to a next hop; undefined = unreachable. */
   nextHopMetric(address: string): number | undefined;
@@ -70,6 +74,8 @@ export interface Decision {
   readonly reason: DecisionReason;
   /** Every other candidate, with the step that threw it out. */
   readonly losers: ReadonlyMap<Path, DecisionReason>;
+  /** The best one, and those it won from by steps 7 to 10 only: they may share its traffic. */
+  readonly tied: readonly Path[];
 }
 
 /** The best of the eligible candidates for one prefix; undefined when there is none. */
@@ -107,25 +113,60 @@ export function decide(candidates: readonly Path[], speaker: Surroundings): Deci
   const { med, neighbourAs } = medRules(speaker.asn);
   const rivals = remaining;
   const comparable = (n: Path, m: Path): boolean => speaker.alwaysCompareMed || neighbourAs(n) === neighbourAs(m);
-  keep('med', (m) => !rivals.some((n) => comparable(n, m) && med(n) < med(m)));
+  const isBeaten = (m: Path): boolean => rivals.some((n) => comparable(n, m) && med(n) < med(m));
+  if (speaker.deterministicMed === false && remaining.length > 1) {
+    // Two at a time, in the order of steps 7 to 10: a pair knows nothing of the MEDs of third paths.
+    const [first, ...others] = inOrderOfTieBreaks(remaining);
+    const pairOf = (a: Path, b: Path) => decide([a, b], { ...speaker, deterministicMed: true })!;
+    const isTie = (step: DecisionReason): boolean => TIE_BREAKS.includes(step);
+    let best = first!;
+    for (const next of others) {
+      const pair = pairOf(best, next);
+      const loser = pair.best === best ? next : best;
+      losers.set(loser, pair.reason);
+      // The last step to which a comparison of the best one went down.
+      const later = LADDER.indexOf(pair.reason) > LADDER.indexOf(reason);
+      if (pair.best !== best || later) reason = pair.reason;
+      best = pair.best;
+    }
+    const shares = (path: Path): boolean => path === best || (isTie(pairOf(best, path).reason) && !isBeaten(path));
+    return { best, reason, losers, tied: rivals.filter(shares) };
+  }
+  keep('med', (m) => !isBeaten(m));
   //  5  RFC 4271 §9.1.2.2 d   external before internal
   lowest('external', (path) => (path.peer?.type === 'external' ? 0 : 1));
   //  6  RFC 4271 §9.1.2.2 e   lowest interior cost to the next hop
   lowest('next-hop-metric', (path) => (path.peer ? speaker.nextHopMetric(path.attributes.nextHop)! : 0));
+  const tied = remaining;
   //  7  RFC 4271 §9.1.2.2 f   lowest BGP identifier; RFC 4456 §9: ORIGINATOR_ID stands in for it
-  lowest('router-id', ({ peer, attributes }) =>
-    identifierNumber(attributes.originatorId ?? peer?.routerId ?? '0.0.0.0'),
-  );
+  lowest('router-id', identifier);
   //  8  RFC 4456 §9           shortest CLUSTER_LIST
-  lowest('cluster-list-length', (path) => path.attributes.clusterList?.length ?? 0);
+  lowest('cluster-list-length', clusterCount);
   //  9  RFC 4271 §9.1.2.2 g   lowest peer address
-  lowest('peer-address', (path) => (path.peer ? addressOrder(path.peer.address) : ''));
+  lowest('peer-address', peerAddress);
   // 10  RFC 7911 §3           several paths of one peer: lowest path identifier
   lowest('path-id', (path) => path.pathId);
 
   if (remaining.length !== 1)
     throw new Error(`${remaining.length} paths for ${remaining[0]!.prefix} are the same path`);
-  return { best: remaining[0]!, reason, losers };
+  return { best: remaining[0]!, reason, losers, tied };
+}
+
+const identifier = ({ peer, attributes }: Path): number =>
+  identifierNumber(attributes.originatorId ?? peer?.routerId ?? '0.0.0.0');
+const clusterCount = (path: Path): number => path.attributes.clusterList?.length ?? 0;
+const peerAddress = (path: Path): string => (path.peer ? addressOrder(path.peer.address) : '');
+
+/** By steps 7 to 10, the first one first. */
+export function inOrderOfTieBreaks(paths: readonly Path[]): Path[] {
+  const text = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+  return [...paths].sort(
+    (a, b) =>
+      identifier(a) - identifier(b) ||
+      clusterCount(a) - clusterCount(b) ||
+      text(peerAddress(a), peerAddress(b)) ||
+      a.pathId - b.pathId,
+  );
 }
 
 function medRules(localAsn: number) {

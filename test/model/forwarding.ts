@@ -8,7 +8,7 @@
  *   stands by   what would be best if none of those next hops could be reached
  */
 import type { Path } from './attributes.js';
-import { decide, type DecisionReason, type Surroundings } from './decision.js';
+import { decide, inOrderOfTieBreaks, type Surroundings } from './decision.js';
 
 export interface ForwardingSettings {
   readonly ebgp: number;
@@ -18,8 +18,6 @@ export interface ForwardingSettings {
 }
 
 export const ONE_PATH: ForwardingSettings = { ebgp: 1, ibgp: 1, asPath: 'length', backup: false };
-
-const TIE_BREAKS: readonly DecisionReason[] = ['router-id', 'cluster-list-length', 'peer-address', 'path-id'];
 
 /**
  * One next hop as it is, several as `A*weight B*weight`, the one that stands by behind a bar; undefined when nothing
@@ -32,18 +30,13 @@ export function forwarding(
 ): string | undefined {
   const decision = decide(eligible, speaker);
   if (!decision?.best.peer) return undefined;
-  const { best, losers } = decision;
+  const { best } = decision;
   const limit = best.peer!.type === 'external' ? settings.ebgp : settings.ibgp;
-  let tied = eligible.filter(
-    (path) =>
-      path === best ||
-      (TIE_BREAKS.includes(losers.get(path)!) && (settings.asPath === 'length' || sameAsPath(path, best))),
-  );
   const sharing: Path[] = [];
-  while (tied.length > 0 && sharing.length < limit) {
-    const next = decide(tied, speaker)!.best;
-    sharing.push(next);
-    tied = tied.filter((path) => path.attributes.nextHop !== next.attributes.nextHop);
+  for (const next of [best, ...inOrderOfTieBreaks(decision.tied)]) {
+    if (sharing.length >= limit) break;
+    if (settings.asPath === 'exact' && !sameAsPath(next, best)) continue;
+    if (!sharing.some((path) => path.attributes.nextHop === next.attributes.nextHop)) sharing.push(next);
   }
   const used = sharing.map((path) => path.attributes.nextHop);
   const others = eligible.filter((path) => !used.includes(path.attributes.nextHop));

@@ -29,6 +29,8 @@ export interface SpeakerIdentity {
   readonly clusterId: string;
   /** MEDs of different neighbouring ASes are compared, too. */
   readonly alwaysCompareMed?: boolean;
+  /** Default true; false: paths are compared two at a time. */
+  readonly deterministicMed?: boolean;
   /** Every address of this node. */
   readonly ownAddresses?: readonly string[];
 }

@@ -20,6 +20,8 @@ export interface Scenario {
   /** The clause it was written from. */
   readonly rfc: string;
   readonly operations: readonly Operation[];
+  /** Where it is not the usual one. */
+  readonly speaker?: Partial<SpeakerIdentity>;
   /** By prefix: whose path is best (`us` = ours, null = nobody's) and why every candidate is where it is. */
   readonly verdicts?: Readonly<Record<string, { best: string | null; reasons: Readonly<Record<string, string>> }>>;
   /** By peer and prefix: exactly these attributes, or null = not advertised. */

@@ -203,6 +203,18 @@ export const DECISION_SCENARIOS: readonly Scenario[] = [
     ...contest('e2', { e2: 'router-id', e3: 'router-id', e1: 'med' }),
   },
   {
+    name: 'without deterministic MED, two at a time: who would have thrown it out is met too late',
+    rfc: 'RFC 4271 §9.1.2.2 c',
+    speaker: { deterministicMed: false },
+    operations: [
+      ...start,
+      say('e3', [65001], { med: 1 }),
+      say('e1', [65001], { med: 9 }),
+      say('e2', [65002], { med: 50 }),
+    ],
+    ...contest('e3', { e3: 'med', e2: 'router-id', e1: 'med' }),
+  },
+  {
     name: 'the same, arriving the other way round',
     rfc: 'RFC 4271 §9.1.2.2 c',
     operations: [

@@ -7,7 +7,7 @@ import { SCENARIOS } from './scenarios.js';
 
 for (const scenario of SCENARIOS) {
   t.test(`${scenario.name} (${scenario.rfc})`, (t) => {
-    checkScenario(t, scenario, new ModelUnderTest(SPEAKER));
+    checkScenario(t, scenario, new ModelUnderTest({ ...SPEAKER, ...scenario.speaker }));
     t.end();
   });
 }

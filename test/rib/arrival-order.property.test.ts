@@ -36,8 +36,9 @@ t.test('the order of arrival decides nothing', (t) => {
   checkHistories(
     ({ batches, manners, peers }) => {
       const [start, announcements, shuffledStart, shuffled] = batches;
-      // Every other history with MEDs compared across neighbouring ASes.
-      const speaker = { ...SPEAKER, alwaysCompareMed: runs++ % 2 === 1 };
+      // In turn with MEDs compared across neighbouring ASes, and two paths at a time.
+      const kind = runs++ % 4;
+      const speaker = { ...SPEAKER, alwaysCompareMed: kind === 1, deterministicMed: kind < 2 };
       const inOrder = new RibHarness(speaker, manners);
       inOrder.applyAll([...start!, ...announcements!]);
       const otherwise = new RibHarness(speaker, manners);

@@ -15,8 +15,9 @@ const sorted = (verdicts: Verdict[]): Verdict[] =>
 t.test('best paths, reasons, kernel routes and Adj-RIB-Out', (t) => {
   let runs = 0;
   checkHistories(({ batches, peers, manners, stalled }) => {
-    // Every other history with MEDs compared across neighbouring ASes.
-    const speaker = { ...SPEAKER, alwaysCompareMed: runs++ % 2 === 1 };
+    // In turn with MEDs compared across neighbouring ASes, and two paths at a time.
+    const kind = runs++ % 4;
+    const speaker = { ...SPEAKER, alwaysCompareMed: kind === 1, deterministicMed: kind < 2 };
     const model = new ModelUnderTest(speaker);
     const real = new RibHarness(speaker, manners);
     const compareAdvertised = (id: string): void => {

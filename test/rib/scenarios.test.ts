@@ -7,7 +7,7 @@ import { RibHarness } from './fixtures/harness.js';
 
 for (const scenario of SCENARIOS) {
   t.test(`${scenario.name} (${scenario.rfc})`, (t) => {
-    checkScenario(t, scenario, new RibHarness(SPEAKER));
+    checkScenario(t, scenario, new RibHarness({ ...SPEAKER, ...scenario.speaker }));
     t.end();
   });
 }
