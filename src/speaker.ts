@@ -169,7 +169,7 @@ export class Speaker implements Queries {
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
     this.#bfd = new Bfd(
       {
-        died: (error, deaths, delayMs) => this.#bfdDied(error, deaths, delayMs),
+        died: (error, deaths, delayMs) => this.#threadDied('BFD', error, deaths, delayMs),
         busyThread: () => this.#fib?.threadId ?? 0,
       },
       this.#log,
@@ -466,6 +466,7 @@ export class Speaker implements Queries {
       },
       this.#fibEvents(),
       this.#log,
+      this.#clock,
     );
     this.#fib = fib;
     this.#kernel = await fib.start();
@@ -475,7 +476,7 @@ export class Speaker implements Queries {
   }
 
   #fibEvents(): FibEvents {
-    return {
+    const events: FibEvents = {
       kernelChanged: (state) => {
         this.#kernel = state;
         this.#nodeAddressesAtMs = -Infinity;
@@ -493,7 +494,17 @@ export class Speaker implements Queries {
       statusChanged: (family, pairs, count) => this.#pipeline.kernelStatusChanged(family, pairs, count),
       room: () => this.#pipeline.schedule(),
       fatal: (error) => this.#warn('kernel side', error),
+      died: (error, deaths, delayMs) => this.#threadDied('kernel side', error, deaths, delayMs),
+      restarted: (state) => {
+        events.kernelChanged(state);
+        this.#pipeline.fibFeed?.sayAgain();
+        // What nobody has asked for since is of the thread that died, unless it is still our own restart that decides.
+        this.#pipeline.afterFibIdle(() => {
+          if (!this.#restart?.isActive) this.#fib?.sweepStale();
+        });
+      },
     };
+    return events;
   }
 
   /** A part of the speaker has died: the rest goes on, and the summary says so. */
@@ -502,12 +513,13 @@ export class Speaker implements Queries {
     this.#log.error({ err: error }, `${part}: ${error.message}`);
   }
 
-  /** The summary keeps the last one, and how many there were. */
-  #bfdDied(error: Error, deaths: number, delayMs: number): void {
+  /** A thread is started again. The summary keeps its last death, and how many there were. */
+  #threadDied(part: string, error: Error, deaths: number, delayMs: number): void {
     const times = deaths === 1 ? 'once' : `${deaths} times`;
-    const text = `BFD: ${error.message} (${times} so far)`;
-    this.#log.error({ err: error, deaths, delayMs }, `${text}; it is started again, its sessions go on`);
-    const before = this.#warnings.findIndex((warning) => warning.startsWith('BFD: '));
+    const text = `${part}: ${error.message} (${times} so far)`;
+    const what = part === 'BFD' ? 'its sessions go on' : 'the routes in the kernel stay';
+    this.#log.error({ err: error, deaths, delayMs }, `${text}; it is started again, ${what}`);
+    const before = this.#warnings.findIndex((warning) => warning.startsWith(`${part}: `));
     if (before >= 0) this.#warnings.splice(before, 1);
     this.#warnings.push(text);
   }

@@ -87,6 +87,28 @@ export class FibFeed {
     }
   }
 
+  /** The kernel side has forgotten what it was told: every route is said again, in the order of the table. */
+  sayAgain(): void {
+    for (const rib of this.#rib.families) {
+      const { end, flags } = rib.prefixes;
+      const told = this.#toldOf(rib);
+      const status = this.#status[rib.index]!;
+      for (let id = 1; id < end; id++) {
+        const before = told[id]!;
+        // A removal that was under way is made by the sweep.
+        flags[id] = flags[id]! & ~PrefixFlag.inFib;
+        if (before === 0) {
+          if (id < status.length) status[id] = FibStatus.absent;
+          continue;
+        }
+        told[id] = 0;
+        if (isSet(before)) this.#sets.release(before);
+        flags[id] = flags[id]! | PrefixFlag.inFib;
+        this.#queue(rib, id);
+      }
+    }
+  }
+
   /** Forgets sets that no prefix leads to. Only while `isIdle`. */
   reclaim(): void {
     this.#sets.reclaim();

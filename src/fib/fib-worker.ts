@@ -65,6 +65,16 @@ class FibWorker implements SyncerEvents {
     this.#turn();
   }
 
+  /** A thread that dies leaves its descriptors open: another one takes over, and the kernel goes on filling them. */
+  #guardedTurn(): void {
+    try {
+      this.#turn();
+    } catch (error) {
+      this.#kernel.close();
+      throw error;
+    }
+  }
+
   #turn(): void {
     this.#hear();
     if (this.#stop) {
@@ -89,7 +99,7 @@ class FibWorker implements SyncerEvents {
       pollReadable(fds, Math.ceil(Math.min(waitMs, MAX_WAIT_MS)));
     }
     // Through the event loop, so that the thread can be ended and its garbage is finalized.
-    systemClock.soon(() => this.#turn());
+    systemClock.soon(() => this.#guardedTurn());
   }
 
   #hear(): void {

@@ -3,21 +3,30 @@
  *
  * At most `MAX_BATCHES` submissions are under way; more are the speaker's to keep (it holds the state anyway), so
  * memory stays bounded by the table.
+ *
+ * A thread that dies is started again. The kernel forwards on meanwhile; the new thread adopts what is there, is told
+ * again what the old one knew (told.ts), and the speaker says every route again.
  */
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import { type AddressBytes, type Family, parseAddress } from 'bgp-parse';
 import { closeSocket, createWakeup, wake } from 'netlink';
 import type { EncapsulationSettings, FibSettings } from '../config/settings.js';
+import type { Cancel, Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
 import { type FibDifference, unpackDifferences } from './differences.js';
 import { type HostDuties, type HostState, NO_DUTIES, NO_HOST_STATE } from './host-keeper.js';
 import type { Counts, FromWorker, RowCursor, ToWorker, WorkerStart } from './messages.js';
+import { Told } from './told.js';
 import { vrfTable } from './vrf.js';
 import type { PreferredSource } from './preferred-source.js';
 import type { FibEvents, FibPort, FibRow, KernelState, NextHopSet } from './port.js';
 
 const MAX_BATCHES = 8;
 const ROWS_PER_CHUNK = 1024;
+/** A thread that has lived for so long is started again at once, … */
+const PROVEN_MS = 60_000;
+/** … one that dies again and again after 1, 2, 4 … seconds, at most so many. */
+const MAX_DELAY_MS = 30_000;
 
 export interface FibOptions {
   /** Follow interfaces and next hops, never write a route (`fib.enabled: false`). */
@@ -55,8 +64,20 @@ export class Fib implements FibPort {
   #counts: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
   #host: HostState = NO_HOST_STATE;
   #stopping = false;
+  readonly #clock: Clock;
+  readonly #told: Told;
+  #deaths = 0;
+  /** Since a thread last lived for long. */
+  #deathsInARow = 0;
+  #restart: Cancel | undefined;
+  /** The thread has read the kernel. */
+  #isReady = false;
+  /** Of the threads that have died: what they had put right counts on. */
+  #repairedBefore = 0;
 
-  constructor(settings: FibSettings & FibOptions, events: FibEvents, log: Log) {
+  constructor(settings: FibSettings & FibOptions, events: FibEvents, log: Log, clock: Clock) {
+    this.#clock = clock;
+    this.#told = new Told(settings.encapsulation, settings.duties ?? NO_DUTIES);
     this.#settings = settings;
     this.table = settings.table;
     this.#events = events;
@@ -73,16 +94,7 @@ export class Fib implements FibPort {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#wakeFd = createWakeup();
-    const {
-      vrf,
-      protocol,
-      metric,
-      nexthopObjects,
-      enabled,
-      watchOnly = !enabled,
-      receiveBuffer,
-      duties = NO_DUTIES,
-    } = this.#settings;
+    const { vrf, protocol, metric, nexthopObjects, enabled, watchOnly = !enabled, receiveBuffer } = this.#settings;
     const { table } = this;
     const workerData: WorkerStart = {
       settings: {
@@ -94,11 +106,11 @@ export class Fib implements FibPort {
         isVrf: vrf !== undefined,
         prefSrc: parsePrefSrc(this.#settings.prefSrc),
       },
-      encapsulation: watchOnly ? undefined : this.#settings.encapsulation,
+      encapsulation: watchOnly ? undefined : this.#told.encapsulation,
       port: port2,
       wakeFd: this.#wakeFd,
       receiveBuffer,
-      duties,
+      duties: this.#told.duties,
     };
     const worker = new Worker(new URL('./fib-worker.js', import.meta.url), {
       name: 'fib',
@@ -110,6 +122,7 @@ export class Fib implements FibPort {
     return new Promise((resolve, reject) => {
       let failure: Error | undefined;
       let ready = false;
+      const startedMs = this.#clock.nowMs();
       worker.on('error', (error) => (failure = error));
       this.#exited = new Promise((exited) => {
         worker.on('exit', () => {
@@ -117,15 +130,17 @@ export class Fib implements FibPort {
           this.#wakeFd = -1;
           port1.close();
           this.#port = undefined;
+          this.threadId = 0;
+          this.#isReady = false;
           exited();
-          const text = `the FIB thread ended: ${failure?.message ?? 'without an error'}; restart tortied`;
+          const text = `the FIB thread ended: ${failure?.message ?? 'without an error'}`;
           const error = new Error(text, { cause: failure });
           for (const request of this.#rowRequests.values()) request.reject(error);
           this.#rowRequests.clear();
           for (const request of this.#diffRequests.values()) request.reject(error);
           this.#diffRequests.clear();
           if (!ready) reject(failure ?? error);
-          else if (!this.#stopping) this.#events.fatal(error);
+          else if (!this.#stopping) this.#died(error, this.#clock.nowMs() - startedMs);
         });
       });
       port1.on('message', (message: FromWorker) => {
@@ -134,11 +149,39 @@ export class Fib implements FibPort {
           return;
         }
         ready = true;
+        this.#isReady = true;
         this.#counts = message.counts;
         this.threadId = message.threadId;
         resolve(message.state);
       });
     });
+  }
+
+  #died(error: Error, livedMs: number): void {
+    this.#deaths++;
+    this.#deathsInARow = livedMs >= PROVEN_MS ? 1 : this.#deathsInARow + 1;
+    const delayMs = this.#deathsInARow === 1 ? 0 : Math.min(1000 * 2 ** (this.#deathsInARow - 2), MAX_DELAY_MS);
+    this.#repairedBefore += this.#counts.repaired;
+    this.#counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
+    this.#events.died(error, this.#deaths, delayMs);
+    this.#restart = this.#clock.after(delayMs, () => {
+      this.#restart = undefined;
+      const startedMs = this.#clock.nowMs();
+      this.#startWorker().then(
+        (state) => this.#startedAgain(state),
+        (failure: unknown) => {
+          if (this.#stopping) return;
+          this.#died(failure instanceof Error ? failure : new Error(String(failure)), this.#clock.nowMs() - startedMs);
+        },
+      );
+    });
+  }
+
+  #startedAgain(state: KernelState): void {
+    // What was under way to the old one is said again.
+    this.#underWay = 0;
+    for (const message of this.#told.again()) this.#say(message, []);
+    this.#events.restarted(state);
   }
 
   trackNextHop(id: number, address: AddressBytes, interfaceName?: string): void {
@@ -178,7 +221,7 @@ export class Fib implements FibPort {
   }
 
   get canSubmit(): boolean {
-    return this.#underWay < MAX_BATCHES && this.#port !== undefined;
+    return this.#underWay < MAX_BATCHES && this.#isReady;
   }
 
   submit(family: Family, records: Uint32Array, count: number): void {
@@ -213,7 +256,7 @@ export class Fib implements FibPort {
 
   /** As of the worker's last report; `repaired` counts the routes put back since the start. */
   counts(): Counts {
-    return this.#counts;
+    return { ...this.#counts, repaired: this.#counts.repaired + this.#repairedBefore };
   }
 
   setDuties(duties: HostDuties): void {
@@ -227,6 +270,7 @@ export class Fib implements FibPort {
 
   async stop(keepRoutes: boolean): Promise<void> {
     this.#stopping = true;
+    this.#restart?.();
     this.#tell({ type: 'stop', keepRoutes });
     await this.#exited;
   }
@@ -240,7 +284,13 @@ export class Fib implements FibPort {
   }
 
   #tell(message: ToWorker, transfer: ArrayBuffer[] = []): void {
-    if (!this.#port) return;
+    this.#told.note(message);
+    this.#say(message, transfer);
+  }
+
+  #say(message: ToWorker, transfer: ArrayBuffer[]): void {
+    // What a thread that is still starting has to know comes with `again`.
+    if (!this.#port || (!this.#isReady && message.type !== 'stop')) return;
     this.#port.postMessage(message, transfer);
     wake(this.#wakeFd);
   }

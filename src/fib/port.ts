@@ -76,8 +76,12 @@ export interface FibEvents {
   statusChanged(family: Family, pairs: Uint32Array, count: number): void;
   /** `canSubmit` has become true again. */
   room(): void;
-  /** The worker died or the kernel refuses us altogether; the text says what to do. */
+  /** The kernel refuses us altogether; the text says what to do. */
   fatal(error: Error): void;
+  /** The worker has died and is started again after `delayMs`; the kernel's routes stay as they are meanwhile. */
+  died(error: Error, deaths: number, delayMs: number): void;
+  /** Another worker is there, and knows what the old one knew but the routes: all are to be said again, then swept. */
+  restarted(state: KernelState): void;
 }
 
 export interface FibRow {

@@ -219,6 +219,8 @@ class SoakPeer {
   /** Ends the session in one of the ways there are, and comes back after a while. */
   reset(way: number, awayMs: number): void {
     const socket = this.#socket;
+    // It is away already.
+    if (!socket) return;
     this.#socket = undefined;
     this.established = false;
     this.paused = false;
