@@ -21,7 +21,7 @@ import type { Family, Prefix } from 'bgp-parse';
 import { Bfd } from './bfd/bfd.js';
 import type { BfdPort } from './bfd/port.js';
 import { diffSettings, untilRestart } from './config/diff.js';
-import { DEFAULTS } from './config/schema.js';
+import { DEFAULT_LIMITS } from './config/resolve.js';
 import type { Settings } from './config/settings.js';
 import type { FibDifferenceDto, FibRowDto, PeerDto, RouteDto, SummaryDto } from './control/dto.js';
 import type { PeerCommand, PeerCommandOptions, Queries, RouteFilter } from './control/queries.js';
@@ -446,9 +446,10 @@ export class Speaker implements Queries {
     };
   }
 
-  #setLimits({ limits = DEFAULTS.limits }: Settings): void {
+  #setLimits({ limits = DEFAULT_LIMITS }: Settings): void {
     this.#pipeline.rib.attributes.limits = limits;
     this.#server.pendingLimit = limits.pendingSessions;
+    this.#server.openHoldMs = limits.openTimeSeconds * 1000;
   }
 
   // ===== Networks and kernel =====

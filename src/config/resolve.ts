@@ -92,7 +92,7 @@ export function resolveSettings(raw: RawConfig, secrets: ReadonlyMap<string, str
       nexthopObjects: fib.nexthopObjects ?? DEFAULTS.fib.nexthopObjects,
     },
     encapsulation: resolveEncapsulation(raw.encapsulation),
-    ...(raw.limits && { limits: { ...DEFAULTS.limits, ...raw.limits } as LimitSettings }),
+    ...(raw.limits && { limits: resolveLimitsOfNode(raw.limits) }),
     control: {
       socket: control.socket ?? DEFAULTS.socket,
       mode: control.mode === undefined ? undefined : Number.parseInt(control.mode, 8),
@@ -121,6 +121,14 @@ function resolveEncapsulation(raw: RawConfig['encapsulation']): EncapsulationSet
     hosts: (raw.hosts ?? defaults.hosts).map(normalPrefix),
   };
 }
+
+function resolveLimitsOfNode(raw: NonNullable<RawConfig['limits']>): LimitSettings {
+  const { openTime, ...others } = { ...DEFAULTS.limits, ...raw };
+  return { ...others, openTimeSeconds: openTime } as LimitSettings;
+}
+
+/** Where the configuration says nothing. */
+export const DEFAULT_LIMITS = resolveLimitsOfNode({});
 
 /** Only where it is not as RFC 4271 has it. */
 function resolveDecision(raw: RawConfig['decision']): Pick<Settings, 'decision'> {

@@ -56,7 +56,7 @@ export const DEFAULTS = {
     interface: { vxlan: 'tortie-vxlan', ipip: 'tortie-ipip' },
     hosts: ['0.0.0.0/0', '::/0'],
   },
-  limits: { asPathLength: 1000, communities: 1000, pendingSessions: 1024 },
+  limits: { asPathLength: 1000, communities: 1000, pendingSessions: 1024, openTime: 60 },
   socket: '/run/tortie/control.sock',
   logLevel: 'info',
 } as const;
@@ -614,9 +614,16 @@ export const ROOT_KEYS = {
         '1024',
         'Most dynamic peers (`listenRanges`) that have connected and are not Established yet; whoever comes beyond is refused.',
       ),
+      openTime: key(
+        integer(1, 240),
+        'live',
+        '60',
+        'How long such a connection may last without an OPEN message. Configured peers have 240 seconds (RFC 4271 §8.2.2).',
+        seconds,
+      ),
     }),
     'live',
-    '{asPathLength: 1000, communities: 1000, pendingSessions: 1024}',
+    '{asPathLength: 1000, communities: 1000, pendingSessions: 1024, openTime: 60}',
     'What peers may ask of this node; SECURITY.md lists all limits.',
   ),
   control: key(

@@ -209,6 +209,8 @@ export interface LimitSettings {
   readonly communities: number;
   /** Dynamic peers that are not Established. */
   readonly pendingSessions: number;
+  /** Until they have said OPEN. */
+  readonly openTimeSeconds: number;
 }
 
 export interface ControlSettings {

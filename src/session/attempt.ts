@@ -33,8 +33,6 @@ import { TICK_MS } from './session-timers.js';
 import type { SessionTimers, Timed } from './session-timers.js';
 import type { DownReason, Negotiated, SessionState } from './types.js';
 
-/** RFC 4271 §8.2.2: "a large value", how long to wait for the peer's OPEN. */
-const OPEN_HOLD_MS = 240_000;
 /** RFC 9687 §4.3: SendHoldTime is the larger of 8 minutes and twice the hold time. */
 const SEND_HOLD_MIN_MS = 480_000;
 /** RFC 4271 §4.4. */
@@ -56,6 +54,8 @@ export interface AttemptOwner {
   /** Never dial: no ConnectRetryTimer runs. */
   readonly passive: boolean;
   readonly counters: MessageCounters;
+  /** How long to wait for the peer's OPEN. */
+  readonly openHoldMs: number;
   /** The ConnectRetryTime, for the state in which it is started. */
   connectRetryMs(state: SessionState): number;
   /** Starts a TCP connection; throws when it cannot even be tried. */
@@ -167,7 +167,7 @@ export class Attempt implements ConnectionHandler, Timed {
           this.#notify(notification!);
           break;
         case 'startOpenHoldTimer':
-          this.#openDeadlineMs = this.#owner.clock.nowMs() + OPEN_HOLD_MS;
+          this.#openDeadlineMs = this.#owner.clock.nowMs() + this.#owner.openHoldMs;
           this.#owner.timers.add(this);
           break;
         case 'startHoldTimer':

@@ -68,6 +68,8 @@ export interface PeerSessionDeps {
 }
 
 const NO_DATA = new Uint8Array(0);
+/** RFC 4271 §8.2.2: "a large value", how long to wait for the peer's OPEN. */
+const OPEN_HOLD_MS = 240_000;
 /** Never sent: there is no connection. */
 const NO_WORD = { code: 0, subcode: 0, data: NO_DATA };
 
@@ -272,12 +274,13 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
       return this.#turnAway(error instanceof Error ? error.message : String(error));
     }
     // The peer's own earlier connection: it would not open another if that one still lived.
-    for (const attempt of [this.#primary, this.#secondary]) {
-      const waiting = attempt?.state === 'OpenSent' || attempt?.state === 'OpenConfirm';
-      if (waiting && attempt.initiator === 'peer') {
-        attempt.feed({ type: 'OpenCollisionDump' }, 'replaced by a newer connection of the peer');
-      }
-    }
+    const replace = (old: Attempt): void => {
+      old.feed({ type: 'OpenCollisionDump' }, 'replaced by a newer connection of the peer');
+    };
+    if (this.#secondary && isWaiting(this.#secondary)) replace(this.#secondary);
+    if (this.#secondary && isWaiting(this.#primary)) replace(this.#primary);
+    // The only one goes when the new one is there: without any, a dynamic session would be over.
+    const replaced = isWaiting(this.#primary) ? this.#primary : undefined;
     if (this.#adminUp && this.#primary.state === 'Idle' && this.#idleAccepts) {
       this.#cancelIdleHold?.();
       this.#primary.feed({ type: 'AutomaticStartPassive' });
@@ -291,6 +294,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     }
     if (attempt !== this.#primary) this.#secondary = attempt;
     attempt.accept(connection);
+    if (replaced) replace(replaced);
     return undefined;
   }
 
@@ -317,6 +321,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   }
 
   // ===== AttemptOwner =====
+
+  /** RFC 4271 §8.2.2 suggests 4 minutes; whoever may come from a listen range has less. */
+  get openHoldMs(): number {
+    return this.dynamic ? this.#deps.server.openHoldMs : OPEN_HOLD_MS;
+  }
 
   connectRetryMs(state: SessionState): number {
     return this.#policy.connectRetryMs(state);
@@ -541,6 +550,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   async #closed(): Promise<void> {
     await Promise.all([...this.#closing].map((connection) => connection.closed()));
   }
+}
+
+/** A connection that the peer has opened and not made a session of yet. */
+function isWaiting(attempt: Attempt): boolean {
+  return attempt.initiator === 'peer' && (attempt.state === 'OpenSent' || attempt.state === 'OpenConfirm');
 }
 
 /** RFC 4724 §5: graceful restart with at least one family; without families the peer only helps others. */

@@ -82,6 +82,8 @@ export class SessionServer {
   };
   /** Most dynamic peers that have connected and are not Established. */
   pendingLimit = PENDING_DYNAMIC;
+  /** How long a dynamic peer may take to say OPEN. */
+  openHoldMs = 60_000;
   #rejectionsSinceMs = -Infinity;
   #rejections = 0;
   #options: SessionServerOptions;

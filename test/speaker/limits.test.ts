@@ -89,6 +89,44 @@ t.test('half-open dynamic sessions: so many, and one for an address', async (t) 
   t.pass('who is Established takes no place');
 });
 
+t.test('dynamic peers: a newer connection takes the place of a mute one; no OPEN in time, no peer', async (t) => {
+  const rig = new Rig(t);
+  const lines: string[] = [];
+  const log: Log = { ...silentLog, info: (_fields, message) => void lines.push(message) };
+  const config = { listenRanges: [{ prefix: rig.range, asn: 64512 }] };
+  const reflector = await rig.reflector({ address: rig.address(1), log, config });
+  const localAddress = rig.address(11);
+  const dial = (): { socket: net.Socket; types: number[] } => {
+    const socket = net.connect({ host: reflector.address, port: reflector.port, localAddress });
+    const types: number[] = [];
+    t.teardown(() => Promise.resolve(void socket.destroy()));
+    socket.on('error', () => undefined);
+    // Each comes by itself: they are far apart in time.
+    socket.on('data', (data: Buffer) => types.push(data[18]! === 3 ? 300 + data[19]! * 10 + data[20]! : data[18]!));
+    return { socket, types };
+  };
+  const first = dial();
+  await until(() => first.types.length === 1, 'an OPEN');
+  const second = dial();
+  await until(() => second.types.length === 1, 'an OPEN for the second one, too');
+  await until(() => first.socket.closed, 'the first one is closed');
+  t.same(first.types, [1, 367], 'OPEN, Cease/Connection Collision Resolution');
+  t.same(second.types, [1]);
+  const third = await rig.peer(reflector, { address: localAddress });
+  await until(() => second.socket.closed, 'the second one is closed');
+  t.same(second.types, [1, 367]);
+  t.equal(reflector.peer(localAddress).state, 'Established');
+  t.equal(reflector.speaker.peers().length, 1);
+  await third.close();
+  await until(() => reflector.speaker.peers().length === 0, 'it has gone');
+
+  await reflector.reconfigure({ limits: { openTime: 1 } });
+  const mute = dial();
+  await until(() => mute.socket.closed, 'ended for want of an OPEN');
+  t.same(mute.types, [1, 340], 'OPEN, Hold Timer Expired');
+  await until(() => reflector.speaker.peers().length === 0, 'nothing is left of it');
+});
+
 t.test('a flood of strangers gets few answers, and peers do not suffer', async (t) => {
   const rig = new Rig(t);
   const peers = [{ address: rig.address(2), asn: 64512, passive: true }];
