@@ -327,7 +327,7 @@ export class Speaker implements Queries {
         ...this.#warnings,
         ...this.#peers.warnings,
         ...hostWarnings(this.#fib),
-        ...this.#forwarding.warnings(),
+        ...this.#forwarding.warnings(fib.installed),
         ...this.#policies.warnings,
       ],
     };

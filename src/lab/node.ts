@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { systemClock } from '../support/clock.js';
 import { CommandError, runCommand } from './command.js';
+import { hidesNexthops, withNexthops, type KernelNexthop, type KernelRoute } from './kernel-routes.js';
 import type { Host, Network } from './network.js';
 import { giveAway, unprivilegedWrapper } from './unprivileged.js';
 import { until, type Arrived } from './until.js';
@@ -31,15 +32,6 @@ export class DaemonEndedError extends Error {
     super(`tortied on ${node.host.name} ended with ${exit.signal ?? `exit code ${exit.code}`} (log: ${node.logFile})`);
     this.name = 'DaemonEndedError';
   }
-}
-
-/** One line of `ip -j route`, as far as the lab looks at it. */
-export interface KernelRoute {
-  readonly dst: string;
-  readonly gateway?: string;
-  readonly dev?: string;
-  readonly protocol?: string;
-  readonly metric?: number;
 }
 
 /** gateway undefined = no such route. */
@@ -153,8 +145,10 @@ export class LabNode {
 
   /** The main table of the host's kernel. */
   async kernelRoutes(family: 4 | 6 = 4): Promise<KernelRoute[]> {
-    const text = await this.#network.ip(this.host.namespace, '-j', `-${family}`, 'route');
-    return JSON.parse(text || '[]') as KernelRoute[];
+    const ask = async (...argv: string[]): Promise<unknown> =>
+      JSON.parse((await this.#network.ip(this.host.namespace, '-j', ...argv)) || '[]');
+    const routes = (await ask(`-${family}`, 'route')) as KernelRoute[];
+    return hidesNexthops(routes) ? withNexthops(routes, (await ask('nexthop')) as KernelNexthop[]) : routes;
   }
 
   /** Waits until the kernel's route to `prefix` goes via `gateway` (undefined: until there is none). */

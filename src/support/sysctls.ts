@@ -40,14 +40,24 @@ export interface SysctlFinding {
   readonly wanted: string;
   /** What happens as it is. */
   readonly why: string;
+  /** Packets go where they should, only later after a failure: worth a word where there are many routes. */
+  readonly isTuning: boolean;
 }
 
 /** What is not as it should be; settings that this kernel does not have are no findings. */
 export function findSysctls(sysctls: Sysctls, facts: ForwardingFacts): SysctlFinding[] {
   const findings: SysctlFinding[] = [];
-  const expect = (name: string, isGood: (value: number) => boolean, wanted: string, why: string): void => {
+  const expect = (
+    name: string,
+    isGood: (value: number) => boolean,
+    wanted: string,
+    why: string,
+    isTuning = false,
+  ): void => {
     const value = sysctls.read(name);
-    if (value !== undefined && !isGood(Number(value))) findings.push({ name, value, wanted, why });
+    if (value !== undefined && !isGood(Number(value))) {
+      findings.push({ name, value, wanted, why, isTuning });
+    }
   };
   expect('net/ipv4/ip_forward', (value) => value !== 0, '1', 'no IPv4 packet is forwarded to or from containers');
   if (facts.ipv6) {
@@ -69,7 +79,7 @@ export function findSysctls(sysctls: Sysctls, facts: ForwardingFacts): SysctlFin
   if (facts.nexthopObjects) {
     const why =
       'when a next hop fails over the kernel tells of every route, so it takes longer the more routes there are';
-    expect('net/ipv4/nexthop_compat_mode', (value) => value === 0, '0', why);
+    expect('net/ipv4/nexthop_compat_mode', (value) => value === 0, '0', why, true);
   }
   return findings;
 }

@@ -1,6 +1,6 @@
 /** Kernel settings that forwarding depends on: what is found, what is set, and what the speaker says of it. */
 import t from 'tap';
-import { forwardingFacts, interfaceTowards } from '../../src/host.js';
+import { ForwardingCheck, forwardingFacts, interfaceTowards } from '../../src/host.js';
 import type { KernelState } from '../../src/fib/port.js';
 import {
   describeFinding,
@@ -81,6 +81,23 @@ t.test('set: all is right afterwards, and a default route from router advertisem
   const readOnly = new FakeSysctls(bad(), 'EROFS');
   t.match(setSysctls(readOnly, findSysctls(readOnly, FACTS).slice(0, 1), []), [{ after: '1', error: 'EROFS' }]);
   t.end();
+});
+
+t.test('what only costs time is told once, and a warning where there are many routes', async (t) => {
+  const settings = await parseConfig('asn: 1\n', 'x.yaml');
+  const said: string[] = [];
+  const say = (level: string) => (_: object, text: string) => void said.push(`${level} ${text}`);
+  const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+  const values = new Map([
+    ['net/ipv4/ip_forward', '0'],
+    ['net/ipv4/nexthop_compat_mode', '1'],
+  ]);
+  const check = new ForwardingCheck(new FakeSysctls(values), log);
+  check.start(settings, { links: [], addresses: [] });
+  t.match(said, [/^warn sysctl net\.ipv4\.ip_forward /, /^info sysctl net\.ipv4\.nexthop_compat_mode is 1: /]);
+  t.match(check.warnings(200), [/ip_forward/]);
+  t.equal(check.warnings(200).length, 1);
+  t.match(check.warnings(200_000), [/ip_forward/, /nexthop_compat_mode/]);
 });
 
 t.test('which interfaces matter', async (t) => {
