@@ -5,6 +5,7 @@
 import { CeaseSubcode, formatAddress, parseAddress, parsePrefix } from 'bgp-parse';
 import type { SettingsDiff } from './config/diff.js';
 import type { ListenRangeSettings, PeerOptions, PeerSettings } from './config/settings.js';
+import type { UpdateGroup } from './export/update-group.js';
 import { ListenRanges } from './listen-ranges.js';
 import { Peer } from './peer.js';
 import type { PeerHost } from './peer.js';
@@ -59,6 +60,15 @@ export class SpeakerPeers {
   /** Those that have an address. */
   values(): IterableIterator<Peer> {
     return this.#peers.values();
+  }
+
+  /** Said once for a group: how often it happens since is counted there. */
+  warnTooLong({ members, parameters: { family, maxMessageLength } }: UpdateGroup): void {
+    const peers = [...members].map(({ peerId }) => this.withRibId(peerId)?.name).filter(Boolean);
+    this.#log.warn(
+      { peers, family, maxMessageLength },
+      `routes are not told to ${peers.length} peers, or taken back: their attributes do not fit into a message of ${maxMessageLength} octets`,
+    );
   }
 
   /** What may be told to peers has changed: they are told what differs. */

@@ -200,6 +200,12 @@ export class SpeakerViews {
           `no ${family} default route is originated: ${asked.when ? 'none of `when` is there, or ' : ''}its policy rejects it, or we have no next hop`,
         );
       }
+      if (member && member.group.tooLong > 0) {
+        const { maxMessageLength } = member.group.parameters;
+        notes.push(
+          `${member.group.tooLong} times routes were not told, or taken back: their attributes do not fit into ${maxMessageLength} octets${maxMessageLength > 4096 ? '' : ', and there are no extended messages (RFC 8654)'}`,
+        );
+      }
       if (member && !member.group.parameters.nextHop) {
         notes.push(`no own next hop for ${member.group.parameters.family} on the session's interface`);
       }

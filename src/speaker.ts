@@ -156,6 +156,9 @@ export class Speaker implements Queries {
     });
     this.#pipeline.rib.setMedRules(settings.decision ?? USUAL_MED_RULES);
     this.#setLimits(settings);
+    this.#pipeline.exporter.writer.onTooLong = (group, count) => {
+      if (count === 1) this.#peers.warnTooLong(group);
+    };
     this.#routeWatch = new RouteWatch({
       clock: this.#clock,
       pipeline: this.#pipeline,

@@ -32,6 +32,9 @@ export class GroupWriter {
   /** Sorted batch; `build` it before `writeAnnouncements`. */
   readonly buckets = new Buckets();
 
+  /** An attribute set did not fit into a message of the group; the second value counts from 1. */
+  onTooLong: ((group: UpdateGroup, count: number) => void) | undefined;
+
   readonly memory = new ChunkMemoryPool();
   /** What wide streams are still being told. */
   readonly deliveries: Deliveries;
@@ -236,7 +239,10 @@ export class GroupWriter {
     for (let from = 0; from < count;) {
       if (group.chunk.isFull(parameters.maxMessageLength)) this.#flushMarked(group, source, only);
       from = group.chunk.announce(group.rib, outgoing, ids, pathIds, from, count, parameters.maxMessageLength);
-      if (from < 0) return false;
+      if (from < 0) {
+        this.onTooLong?.(group, ++group.tooLong);
+        return false;
+      }
     }
     return true;
   }

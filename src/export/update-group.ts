@@ -39,6 +39,8 @@ export class UpdateGroup {
   readonly ownDefault: DefaultMessages | undefined;
   /** Attribute sets that did not fit into a message, or whose next hop the group does not understand. */
   unencodable = 0;
+  /** Of these, the ones that were too long (RFC 4271 §9.2, RFC 8654 §4). */
+  tooLong = 0;
 
   constructor(
     key: string,
