@@ -3,6 +3,7 @@
  * Implements the `Log` port; the level can change while it runs.
  */
 import type { LogLevel } from './config/settings.js';
+import { LogSink } from './daemon-log-sink.js';
 import type { Log } from './support/log.js';
 
 export interface DaemonLog extends Log {
@@ -11,7 +12,7 @@ export interface DaemonLog extends Log {
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
-/** JSON lines on stdout, written synchronously: nothing is lost when the process ends. */
+/** JSON lines on stdout. */
 export async function createJsonLog(level: LogLevel): Promise<DaemonLog> {
   const { default: pino } = await import('pino');
   const logger = pino(
@@ -22,7 +23,10 @@ export async function createJsonLog(level: LogLevel): Promise<DaemonLog> {
       formatters: { level: (label) => ({ level: label }) },
       messageKey: 'message',
     },
-    pino.destination({ fd: 1, sync: true }),
+    new LogSink(1, (lost) => {
+      const time = new Date().toISOString();
+      return `${JSON.stringify({ level: 'warn', time, lost, message: lostText(lost) })}\n`;
+    }),
   );
   return {
     debug: (fields, message) => logger.debug(fields, message),
@@ -31,6 +35,15 @@ export async function createJsonLog(level: LogLevel): Promise<DaemonLog> {
     error: (fields, message) => logger.error(fields, message),
     setLevel: (next) => (logger.level = next),
   };
+}
+
+const lostText = (count: number): string =>
+  `${count} ${count === 1 ? 'line' : 'lines'} of this log could not be written and are lost`;
+
+/** Lines on the terminal at stdout. */
+export function createStdoutLog(level: LogLevel): DaemonLog {
+  const sink = new LogSink(1, (lost) => `${lostText(lost)}\n`);
+  return createTerminalLog(level, (line) => sink.write(line), Date.now);
 }
 
 /** `10:52:01 WARN  message  key=value …` */

@@ -53,9 +53,9 @@ function describe(settings: Settings): string {
 }
 
 async function createLog(level: Settings['log']['level']): Promise<DaemonLog> {
-  const { createJsonLog, createTerminalLog } = await import('./daemon-log.js');
+  const { createJsonLog, createStdoutLog } = await import('./daemon-log.js');
   if (!process.stdout.isTTY) return createJsonLog(level);
-  return createTerminalLog(level, (line) => process.stdout.write(line), Date.now);
+  return createStdoutLog(level);
 }
 
 function logProblems(log: DaemonLog, error: ConfigError): void {

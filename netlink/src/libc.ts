@@ -87,6 +87,7 @@ export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 1;
+export const POLLOUT = 4;
 
 // The process's own symbols: works with glibc and musl alike, and needs no path.
 const library = koffi.load(null);
@@ -273,6 +274,16 @@ export function pollReadable(fds: readonly number[], timeoutMs: number): number[
     throw new SystemError('poll', errno);
   }
   return fds.filter((_, index) => view.getInt16(index * 8 + 6, littleEndian) !== 0);
+}
+
+/** Whether a short write to `fd` (4,096 octets, PIPE_BUF) is taken at once, or fails at once. */
+export function pollWritable(fd: number): boolean {
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setInt32(0, fd, littleEndian);
+  view.setInt16(4, POLLOUT, littleEndian);
+  // What cannot be asked is not waited for either.
+  return (cPoll(bytes, 1, 0) as number) !== 0;
 }
 
 /** `poll` on an array of struct pollfd that the caller has laid out: how many are ready, or the negative errno. */

@@ -3,7 +3,7 @@
  * commands are taken only with the token.
  *
  * Invariants: a request never throws out of the server, every refusal is `{error: {code, message}}`; a socket left by a
- * dead daemon is replaced, the socket of a living one never.
+ * dead daemon is replaced, the socket of a living one never; one that is removed while we run is made again.
  */
 import { lstat, unlink } from 'node:fs/promises';
 import {
@@ -14,7 +14,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../support/clock.js';
+import type { Cancel, Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
 import { ControlError } from './control-error.js';
 import type { Queries } from './queries.js';
@@ -50,6 +50,8 @@ export interface ControlServer {
 const MOST_CONNECTIONS = 256;
 /** How long a daemon that holds the socket may take to show that it lives. */
 const PROBE_MS = 2000;
+/** How often it is looked whether the socket is still there: who cleans up /run takes it along. */
+export const LOOK_MS = 5000;
 
 /** Opens the listeners. Rejects with one clear sentence when the socket or the port cannot be had. */
 export async function startControl(options: ControlOptions): Promise<ControlServer> {
@@ -61,8 +63,10 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
   const unix = newServer(options, loadMonitors, false);
   await listenUnix(unix, options);
   const servers = [unix];
+  const cancelLook = watchSocket(unix, options);
   let httpPort: number | undefined;
   const close = async (): Promise<void> => {
+    cancelLook();
     if (monitors) (await monitors).close();
     await Promise.all(servers.map((server) => closeServer(server)));
   };
@@ -153,6 +157,42 @@ function checkUpgrade(request: IncomingMessage): void {
   if (origin !== undefined && !origin.endsWith(`//${request.headers.host}`)) {
     throw new ControlError('read-only', 'WebSockets are not open to pages of other sites');
   }
+}
+
+/** Opens the socket anew where it has gone; connections that are open go on. */
+function watchSocket(server: Server, options: ControlOptions): Cancel {
+  const { socket: path, log, clock } = options;
+  let looking = false;
+  let stopped = false;
+  let failed = false;
+  const look = async (): Promise<void> => {
+    const gone = await lstat(path).then(
+      () => false,
+      (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+    );
+    if (!gone || stopped) return;
+    // Waiting for its end would be waiting for the last connection.
+    if (server.listening) server.close();
+    await listenUnix(server, options);
+    if (stopped) server.close();
+    log.warn({ socket: path }, `control: the socket ${path} was removed; it has been made again`);
+  };
+  const cancel = clock.every(LOOK_MS, () => {
+    if (looking) return;
+    looking = true;
+    look().then(
+      () => (looking = failed = false),
+      (error: unknown) => {
+        looking = false;
+        if (!failed) log.error({ err: error }, 'control: the socket was removed and cannot be made again');
+        failed = true;
+      },
+    );
+  });
+  return () => {
+    stopped = true;
+    cancel();
+  };
 }
 
 async function listenUnix(server: Server, { socket: path, guard, log }: ControlOptions): Promise<void> {

@@ -1,15 +1,16 @@
 /** The control server: routes, refusals, the life of the socket. */
 import { once } from 'node:events';
-import { statSync, writeFileSync, existsSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { spawn } from 'node:child_process';
 import t from 'tap';
 import { ControlError } from '../../src/control/control-error.js';
 import type { PeerDto, RouteDto } from '../../src/control/dto.js';
-import { startControl } from '../../src/control/server.js';
+import { LOOK_MS, startControl } from '../../src/control/server.js';
 import { systemClock } from '../../src/support/clock.js';
 import { silentLog } from '../../src/support/log.js';
+import { FakeClock } from '../fixtures/fake-clock.js';
 import { FakeQueries, manyRoutes, temporaryDirectory } from './fake-queries.js';
 import { ask, startHarness, until } from './harness.js';
 
@@ -227,6 +228,23 @@ t.test('a socket left by a dead daemon is replaced, a file is not', async (t) =>
   writeFileSync(socket, 'precious');
   await t.rejects(startHarness({ socket }), /exists and is not a socket/);
   t.ok(existsSync(socket));
+});
+
+t.test('a socket that is removed is made again, with its permissions', async (t) => {
+  const clock = new FakeClock();
+  const said: string[] = [];
+  const log = { ...silentLog, warn: (_: object, text: string) => void said.push(text) };
+  const harness = await startHarness({ clock, log });
+  t.teardown(() => harness.close());
+  const { mode } = statSync(harness.socket);
+  rmSync(dirname(harness.socket), { recursive: true });
+  clock.advance(LOOK_MS);
+  await until(() => said.some((text) => text.includes('made again')), 'the socket');
+  t.equal(statSync(harness.socket).mode, mode);
+  t.equal((await ask({ socketPath: harness.socket }, '/v1/summary')).status, 200);
+  clock.advance(LOOK_MS);
+  t.equal((await ask({ socketPath: harness.socket }, '/v1/summary')).status, 200);
+  t.equal(said.filter((text) => text.includes('made again')).length, 1);
 });
 
 t.test('who is silent on the socket counts as living', async (t) => {
