@@ -12,6 +12,7 @@
 import { Exporter } from './export/exporter.js';
 import { HoldBack } from './export/hold-back.js';
 import { FibFeed } from './fib/fib-feed.js';
+import type { FeedPort } from './fib/fib-feed.js';
 import { FibStatus } from './fib/port.js';
 import type { FibPort } from './fib/port.js';
 import { BATCH_PREFIXES, ChangeBatch } from './rib/change-batch.js';
@@ -47,11 +48,14 @@ const SEVERAL_SENDERS_MS = 1000;
 /** Reads each batch after the stages have; must be quick. */
 export type ChangeObserver = (rib: FamilyRib, batch: ChangeBatch) => void;
 
+/** What the pipeline uses of the kernel side. */
+export type PipelineFib = FeedPort & Pick<FibPort, 'trackNextHop' | 'forgetNextHop' | 'nextHopDown' | 'nextHopUp'>;
+
 export interface PipelineOptions {
   readonly identity: Identity;
   readonly clock: Clock;
   readonly seed: number;
-  readonly fib: FibPort | undefined;
+  readonly fib: PipelineFib | undefined;
   /** Default: the best path alone. */
   readonly multipath?: MultipathSettings;
   /** Next hops to fall back to are worked out beforehand; default false. */

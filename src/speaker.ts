@@ -195,7 +195,10 @@ export class Speaker implements Queries {
       await this.#close(CeaseSubcode.administrativeShutdown, true);
       throw error;
     }
-    this.#cancelWarmUp = warmUp(this.#clock, () => this.#pipeline.rib.hasWork, this.#policies.areUsed);
+    this.#cancelWarmUp = warmUp(this.#clock, () => this.#pipeline.rib.hasWork, {
+      withPolicy: this.#policies.areUsed,
+      withFib: this.#pipeline.fibFeed !== undefined,
+    });
   }
 
   /** Takes new settings and touches only what differs. Rejects, changing nothing, when they cannot be applied. */

@@ -4,12 +4,16 @@
  * while the real one has nothing to do.
  */
 import { Framer, MessageType } from 'bgp-parse';
-import type { MessageSink } from 'bgp-parse';
+import type { Family, MessageSink } from 'bgp-parse';
+import { DEFAULTS } from './config/schema.js';
 import type { GroupParameters } from './export/group-parameters.js';
+import { FibStatus, ROUTE_RECORD_WORDS } from './fib/port.js';
 import { Pipeline } from './pipeline.js';
+import type { PipelineFib } from './pipeline.js';
 import type { PolicyPeer } from './policy/condition.js';
 import { Policies } from './policy/policies.js';
 import type { PoliciesOptions } from './policy/policies.js';
+import type { ImportFilter } from './rib/import-filter.js';
 import type { RibPeer, RibSession } from './rib/rib-peers.js';
 import type { SessionSink } from './session/types.js';
 import type { Cancel, Clock } from './support/clock.js';
@@ -25,12 +29,12 @@ const DELAY_MS = 1200;
 const SLICE_INTERVAL_MS = 10;
 
 /**
- * Begins after a while; `isBusy` postpones a slice. `withPolicy`: through policies, since they will be in use. The
- * returned function ends it early.
+ * Begins after a while; `isBusy` postpones a slice. `withPolicy`: through policies, and `withFib`: to a kernel side, since
+ * they will be in use. The returned function ends it early.
  */
-export function warmUp(clock: Clock, isBusy: () => boolean, withPolicy = false): Cancel {
+export function warmUp(clock: Clock, isBusy: () => boolean, { withPolicy = false, withFib = false } = {}): Cancel {
   let cancel = clock.after(DELAY_MS, () => {
-    const slices = workSlices(clock, withPolicy);
+    const slices = workSlices(clock, withPolicy, withFib);
     cancel = clock.every(SLICE_INTERVAL_MS, () => {
       if (!isBusy() && slices.next().done) cancel();
     });
@@ -38,7 +42,7 @@ export function warmUp(clock: Clock, isBusy: () => boolean, withPolicy = false):
   return () => cancel();
 }
 
-function* workSlices(clock: Clock, withPolicy: boolean): Generator<void> {
+function* workSlices(clock: Clock, withPolicy: boolean, withFib: boolean): Generator<void> {
   // Turns run when this generator says so.
   const still: Clock = {
     nowMs: () => clock.nowMs(),
@@ -48,12 +52,15 @@ function* workSlices(clock: Clock, withPolicy: boolean): Generator<void> {
     soon: () => undefined,
   };
   const identity = { asn: 1, routerId: 1, clusterId: 1 };
-  const pipeline = new Pipeline({ identity, clock: still, seed: 1, fib: undefined, onEndOfRib: () => undefined });
+  const kernel = withFib ? new WarmUpKernel() : undefined;
+  const pipeline = new Pipeline({ identity, clock: still, seed: 1, fib: kernel, onEndOfRib: () => undefined });
+  if (kernel) kernel.pipeline = pipeline;
+  pipeline.rib.attributes.limits = DEFAULTS.limits;
   const policies = new Policies(POLICIES, pipeline.rib);
   const chain = withPolicy ? 'made-up' : 'accept';
   const peerOf = (asn: number): PolicyPeer => ({ address: Uint8Array.of(192, 0, 2, asn), asn, group: undefined });
   const add = (asn: number): RibPeer =>
-    pipeline.rib.addPeer({ ...session(asn), importFilter: policies.importFor(chain, true, peerOf(asn)).filter })!;
+    pipeline.rib.addPeer(session(asn, policies.importFor(chain, true, peerOf(asn)).filter))!;
   const sender = add(1);
   const receiver = add(2);
   for (const peer of [sender, receiver]) {
@@ -61,9 +68,10 @@ function* workSlices(clock: Clock, withPolicy: boolean): Generator<void> {
     pipeline.exporter.join(peer.id, sink, { ...parameters, ...policies.exportFor(chain, true, peerOf(2)) });
   }
   const framer = new Framer();
+  let from = sender;
   const receive: MessageSink = {
     message(type, bytes, start, end) {
-      if (type === MessageType.update) pipeline.rib.receive(sender, bytes, start, end);
+      if (type === MessageType.update) pipeline.rib.receive(from, bytes, start, end);
       return true;
     },
   };
@@ -71,6 +79,12 @@ function* workSlices(clock: Clock, withPolicy: boolean): Generator<void> {
   const feed = function* (generation: number): Generator<void> {
     for (let set = 0; set < SETS; set++) {
       framer.push(message, 0, writeUpdate(message, set, generation), receive);
+      // Some prefixes have a second path.
+      if (set % 8 === 0) {
+        from = receiver;
+        framer.push(message, 0, writeUpdate(message, set, generation), receive);
+        from = sender;
+      }
       if (set % MESSAGES_PER_SLICE !== 0) continue;
       pipeline.turn();
       yield;
@@ -107,6 +121,32 @@ const POLICIES: PoliciesOptions = {
   failed: () => undefined,
 };
 
+/** Installs everything at once. */
+class WarmUpKernel implements PipelineFib {
+  readonly canSubmit = true;
+  pipeline!: Pipeline;
+
+  trackNextHop(id: number): void {
+    this.pipeline.rib.nextHopChanged(id, true, 0, '');
+  }
+
+  submit(family: Family, records: Uint32Array, count: number): void {
+    const words = ROUTE_RECORD_WORDS[family];
+    const pairs = new Uint32Array(2 * count);
+    for (let i = 0; i < count; i++) {
+      pairs[i * 2] = records[i * words]!;
+      pairs[i * 2 + 1] = records[i * words + 1] === 0 ? FibStatus.absent : FibStatus.installed;
+    }
+    this.pipeline.kernelStatusChanged(family, pairs, count);
+  }
+
+  forgetNextHop(): void {}
+  nextHopDown(): void {}
+  nextHopUp(): void {}
+  defineNextHopSet(): void {}
+  forgetNextHopSet(): void {}
+}
+
 const sink: SessionSink = { write: () => false, backlogBytes: 0 };
 
 const parameters: GroupParameters = {
@@ -124,7 +164,8 @@ const parameters: GroupParameters = {
   nextHop: Uint8Array.of(192, 0, 2, 1),
 };
 
-function session(asn: number): RibSession {
+/** The fields in the order of the real ones (`Peer`), for one shape. */
+function session(asn: number, importFilter: ImportFilter | undefined): RibSession {
   return {
     address: Uint8Array.of(192, 0, 2, asn),
     asn: asn + 1,
@@ -136,6 +177,10 @@ function session(asn: number): RibSession {
     addPathReceive: [],
     extendedNextHop: false,
     importAccept: true,
+    importFilter,
+    group: undefined,
+    ingress: undefined,
+    anyFirstAs: undefined,
     interfaceName: undefined,
   };
 }
@@ -169,10 +214,13 @@ export function writeUpdate(out: Uint8Array, set: number, generation: number): n
 function writePrefixes(out: Uint8Array, at: number, set: number): number {
   for (let i = 0; i < PREFIXES_PER_SET; i++) {
     const number = set * PREFIXES_PER_SET + i;
-    out[at++] = 24;
-    out[at++] = 100 + (number >> 16);
-    out[at++] = number >> 8;
-    out[at++] = number;
+    // Most of a table are /24; others do not end with an octet.
+    const length = i === 0 ? 22 : i === 1 ? 26 : 24;
+    out[at++] = length;
+    out[at++] = 100 + (number >> 14);
+    out[at++] = number >> 6;
+    out[at++] = number << 2;
+    if (length > 24) out[at++] = 64;
   }
   return at;
 }

@@ -38,6 +38,26 @@ export interface GroupParameters {
   readonly defaultRoute?: DefaultRoute | undefined;
 }
 
+/** The same with its fields in one order, whoever made it: code that reads them is compiled for one shape. */
+export function oneShape(parameters: GroupParameters): GroupParameters {
+  return {
+    family: parameters.family,
+    familyIndex: parameters.familyIndex,
+    external: parameters.external,
+    client: parameters.client,
+    clientToClient: parameters.clientToClient,
+    accept: parameters.accept,
+    filter: parameters.filter,
+    fourOctetAs: parameters.fourOctetAs,
+    extendedNextHop: parameters.extendedNextHop,
+    addPathLimit: parameters.addPathLimit,
+    maxMessageLength: parameters.maxMessageLength,
+    rules: parameters.rules,
+    nextHopSelf: parameters.nextHopSelf,
+    nextHop: parameters.nextHop,
+  };
+}
+
 export function groupKey(parameters: GroupParameters): string {
   const { family, external, client, clientToClient, accept, fourOctetAs, extendedNextHop } = parameters;
   const { addPathLimit, maxMessageLength, nextHopSelf } = parameters;

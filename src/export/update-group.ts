@@ -8,6 +8,7 @@ import { AttributeFlag } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import { SourceKind } from '../rib/rib-peers.js';
 import type { ExportFilter } from '../policy/export-filter.js';
+import { oneShape } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
 import type { Member } from './member.js';
 import { WithoutDefault } from './default-route.js';
@@ -52,7 +53,7 @@ export class UpdateGroup {
     this.ownDefault = ownDefault;
     this.chunk = new MessageChunk(memory);
     this.key = key;
-    this.parameters = parameters;
+    this.parameters = oneShape(parameters);
     this.rib = rib;
     const { external, client, clientToClient, accept } = parameters;
     this.sent = parameters.addPathLimit > 0 ? new SentPaths() : undefined;

@@ -26,9 +26,12 @@ import type { FibPort } from './port.js';
 
 const RECORDS_PER_BATCH = 4096;
 
+/** What the feed uses of the kernel side. */
+export type FeedPort = Pick<FibPort, 'canSubmit' | 'submit' | 'defineNextHopSet' | 'forgetNextHopSet'>;
+
 export class FibFeed {
   readonly #rib: Rib;
-  readonly #port: FibPort;
+  readonly #port: FeedPort;
   readonly #queues = [new DirtyQueue(), new DirtyQueue()];
   /** FibStatus by family index and PrefixId. */
   readonly #status = [new Uint8Array(1024), new Uint8Array(1024)];
@@ -38,7 +41,7 @@ export class FibFeed {
   #withBackup: boolean;
 
   /** `withBackup`: next hops to fall back to are worked out beforehand (`fib.backup`). */
-  constructor(rib: Rib, port: FibPort, withBackup: boolean) {
+  constructor(rib: Rib, port: FeedPort, withBackup: boolean) {
     this.#rib = rib;
     this.#port = port;
     this.#withBackup = withBackup;
@@ -185,7 +188,7 @@ export class FibFeed {
       records[at + 2] = length[id]!;
       for (let word = 0; word < words; word++) records[at + 3 + word] = address[id * words + word]!;
     }
-    if (used > 0) this.#port.submit(rib.family, records, used);
+    if (used > 0) this.#port.submit(rib.family, used < count ? records.slice(0, used * stride) : records, used);
   }
 
   get #usesSets(): boolean {

@@ -10,16 +10,21 @@ import { systemClock } from '../support/clock.js';
 import type { PackedDifferences } from './differences.js';
 import { compareWithKernel } from './fib-diff.js';
 import { HostKeeper } from './host-keeper.js';
+import { familyOf } from './messages.js';
 import type { Counts, FromWorker, ToWorker, WorkerStart } from './messages.js';
 import { NetlinkKernel } from './netlink-kernel.js';
 import { FibStatus } from './port.js';
 import { Tunnels } from './encapsulation/tunnels.js';
 import { Syncer, type SyncerEvents } from './syncer.js';
+import { warmUpSlices } from './warm-up.js';
 
 /** Counts are told this often while there is work. */
 const TELL_EVERY_MS = 20;
 /** Longest wait, so that a process that ends without `stop` is not held up for longer. */
 const MAX_WAIT_MS = 250;
+/** Warming up waits for the start to be over, and goes on while there is nothing to do. */
+const WARM_UP_AFTER_MS = 600;
+const WARM_UP_EVERY_MS = 5;
 
 /** What is taken in the order it was said: an id is forgotten only after the records that stopped naming it. */
 type Submission = Exclude<ToWorker, { type: 'rows' | 'diff' | 'stop' | 'duties' | 'watch' }>;
@@ -37,13 +42,15 @@ class FibWorker implements SyncerEvents {
   readonly #leaving = new Map<number, number>();
   readonly #encapsulation: WorkerStart['encapsulation'];
   #toldMs = 0;
+  #warmUp: Iterator<void> | undefined;
+  readonly #startedMs = systemClock.nowMs();
   #stop: { keepRoutes: boolean } | undefined;
   #told: Counts = { installed: 0, pending: 0, failed: 0, repaired: 0 };
 
   constructor(start: WorkerStart) {
     this.#port = start.port;
     this.#wakeFd = start.wakeFd;
-    this.#kernel = new NetlinkKernel(start.receiveBuffer);
+    this.#kernel = NetlinkKernel.open(start.receiveBuffer);
     this.#syncer = new Syncer(start.settings, this.#kernel, this, () => systemClock.nowMs(), new RouteMessage());
     this.#tunnels = new Tunnels(
       this.#syncer,
@@ -52,6 +59,7 @@ class FibWorker implements SyncerEvents {
     );
     this.#encapsulation = start.encapsulation;
     if (start.settings.watchOnly) return;
+    this.#warmUp = warmUpSlices(start.settings);
     this.#keeper = new HostKeeper(start.settings, this, () => systemClock.nowMs());
     this.#syncer.mirror.watcher = this.#keeper.blackholes;
     this.#keeper.set(start.duties);
@@ -90,7 +98,8 @@ class FibWorker implements SyncerEvents {
     // the routes of a lost peer are seen to be all that its object has.
     while (this.#submissions.length) this.#absorb(this.#submissions.shift()!);
     this.#tunnels.step();
-    const waitMs = Math.min(this.#keeper?.step() ?? Infinity, this.#syncer.step());
+    const dueMs = Math.min(this.#keeper?.step() ?? Infinity, this.#syncer.step());
+    const waitMs = dueMs > 0 ? this.#warmUpUntil(dueMs) : 0;
     this.#tellCounts();
     const host = this.#keeper?.takeState();
     if (host) this.#tell({ type: 'host', state: host });
@@ -100,6 +109,13 @@ class FibWorker implements SyncerEvents {
     }
     // Through the event loop, so that the thread can be ended and its garbage is finalized.
     systemClock.soon(() => this.#guardedTurn());
+  }
+
+  /** Idle for `dueMs`: some of it goes into warming up. Returns the rest. */
+  #warmUpUntil(dueMs: number): number {
+    if (!this.#warmUp || systemClock.nowMs() - this.#startedMs < WARM_UP_AFTER_MS) return dueMs;
+    if (this.#warmUp.next().done) this.#warmUp = undefined;
+    return Math.min(dueMs, WARM_UP_EVERY_MS);
   }
 
   #hear(): void {
@@ -149,7 +165,7 @@ class FibWorker implements SyncerEvents {
   #absorb(submission: Submission): void {
     switch (submission.type) {
       case 'submit':
-        this.#syncer.submit(submission.family, submission.records, submission.count);
+        this.#syncer.submit(familyOf(submission.family), submission.records, submission.count);
         this.#tell({ type: 'absorbed' });
         break;
       case 'sweep':
@@ -203,8 +219,7 @@ class FibWorker implements SyncerEvents {
         `reading the kernel for a comparison: ${error instanceof Error ? error.message : String(error)}`,
       );
     }
-    const transfer = differences ? [differences.words.buffer as ArrayBuffer] : [];
-    this.#tell({ type: 'diff', request, differences }, transfer);
+    this.#tell({ type: 'diff', request, differences });
   }
 
   #gone(id: number): void {
@@ -234,8 +249,8 @@ class FibWorker implements SyncerEvents {
     this.#tell({ type: 'counts', counts: now });
   }
 
-  #tell(message: FromWorker, transfer: ArrayBuffer[] = []): void {
-    this.#port.postMessage(message, transfer);
+  #tell(message: FromWorker): void {
+    this.#port.postMessage(message);
   }
 
   // What the syncer tells.
@@ -247,7 +262,7 @@ class FibWorker implements SyncerEvents {
   };
   routesPresent: SyncerEvents['routesPresent'] = (prefixes) => this.#tell({ type: 'routesPresent', prefixes });
   statusChanged: SyncerEvents['statusChanged'] = (family, pairs, count) =>
-    this.#tell({ type: 'status', family, pairs, count }, [pairs.buffer as ArrayBuffer]);
+    this.#tell({ type: 'status', family, pairs, count });
   log: SyncerEvents['log'] = (level, fields, text) => this.#tell({ type: 'log', level, fields, text });
   fatal: SyncerEvents['fatal'] = (text) => this.#tell({ type: 'fatal', text });
 }

@@ -15,6 +15,7 @@ import type { Cancel, Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
 import { type FibDifference, unpackDifferences } from './differences.js';
 import { type HostDuties, type HostState, NO_DUTIES, NO_HOST_STATE } from './host-keeper.js';
+import { familyOf } from './messages.js';
 import type { Counts, FromWorker, RowCursor, ToWorker, WorkerStart } from './messages.js';
 import { Told } from './told.js';
 import { vrfTable } from './vrf.js';
@@ -180,7 +181,7 @@ export class Fib implements FibPort {
   #startedAgain(state: KernelState): void {
     // What was under way to the old one is said again.
     this.#underWay = 0;
-    for (const message of this.#told.again()) this.#say(message, []);
+    for (const message of this.#told.again()) this.#say(message);
     this.#events.restarted(state);
   }
 
@@ -226,7 +227,7 @@ export class Fib implements FibPort {
 
   submit(family: Family, records: Uint32Array, count: number): void {
     this.#underWay++;
-    this.#tell({ type: 'submit', family, records, count }, [records.buffer as ArrayBuffer]);
+    this.#tell({ type: 'submit', family, records, count });
   }
 
   sweepStale(): void {
@@ -283,22 +284,22 @@ export class Fib implements FibPort {
     });
   }
 
-  #tell(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+  #tell(message: ToWorker): void {
     this.#told.note(message);
-    this.#say(message, transfer);
+    this.#say(message);
   }
 
-  #say(message: ToWorker, transfer: ArrayBuffer[]): void {
+  #say(message: ToWorker): void {
     // What a thread that is still starting has to know comes with `again`.
     if (!this.#port || (!this.#isReady && message.type !== 'stop')) return;
-    this.#port.postMessage(message, transfer);
+    this.#port.postMessage(message);
     wake(this.#wakeFd);
   }
 
   #receive(message: Exclude<FromWorker, { type: 'ready' }>): void {
     switch (message.type) {
       case 'status':
-        this.#events.statusChanged(message.family, message.pairs, message.count);
+        this.#events.statusChanged(familyOf(message.family), message.pairs, message.count);
         break;
       case 'absorbed':
         if (this.#underWay-- === MAX_BATCHES) this.#events.room();

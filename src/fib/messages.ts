@@ -1,4 +1,7 @@
-/** What the main thread and the FIB worker say to each other. Arrays are transferred, not copied. */
+/**
+ * What the main thread and the FIB worker say to each other. Arrays are copied, never transferred: the first array that
+ * is detached makes V8 throw away all code that it has compiled for typed arrays, and check each access from then on.
+ */
 import type { Family } from 'bgp-parse';
 import type { MessagePort } from 'node:worker_threads';
 import type { EncapsulationSettings } from '../config/settings.js';
@@ -6,6 +9,11 @@ import type { PackedDifferences } from './differences.js';
 import type { HostDuties, HostState } from './host-keeper.js';
 import type { FibRow, KernelState, NextHopSet, NextHopState } from './port.js';
 import type { SyncerSettings } from './syncer.js';
+
+/** As a literal: V8 compares a string that came in a message octet by octet, and compiles the code anew for it. */
+export function familyOf(received: Family): Family {
+  return received === 'ipv4-unicast' ? 'ipv4-unicast' : 'ipv6-unicast';
+}
 
 export interface RowCursor {
   readonly table: number;

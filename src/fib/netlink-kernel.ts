@@ -38,20 +38,26 @@ export class NetlinkKernel implements Kernel {
   #firstSequence = 0;
   #lastSequence = 0;
 
+  constructor(requests: nl.NetlinkSocket, monitor: nl.NetlinkSocket) {
+    this.#requests = requests;
+    this.#monitor = monitor;
+    this.monitorFd = monitor.fd;
+  }
+
   /** `receiveBuffer` in octets, of the notifications. Listening begins here, so that a reading misses nothing. */
-  constructor(receiveBuffer?: number) {
-    this.#requests = nl.NetlinkSocket.open();
-    this.#monitor = nl.NetlinkSocket.open({
+  static open(receiveBuffer?: number): NetlinkKernel {
+    const requests = nl.NetlinkSocket.open();
+    const monitor = nl.NetlinkSocket.open({
       groups: GROUPS,
-      ignorePortId: this.#requests.portId,
+      ignorePortId: requests.portId,
       ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
     });
     try {
-      this.#monitor.join(nl.RTNLGRP_NEXTHOP);
+      monitor.join(nl.RTNLGRP_NEXTHOP);
     } catch {
       // Before 5.3 there is no such group, and nothing to hear.
     }
-    this.monitorFd = this.#monitor.fd;
+    return new NetlinkKernel(requests, monitor);
   }
 
   readNetwork(listener: KernelListener): void {

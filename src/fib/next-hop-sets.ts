@@ -22,7 +22,7 @@ interface NextHopSetEntry {
 }
 
 export class NextHopSets {
-  readonly #port: FibPort;
+  readonly #port: Pick<FibPort, 'defineNextHopSet' | 'forgetNextHopSet'>;
   readonly #byId = new Map<number, NextHopSetEntry>();
   readonly #byHash = new Map<number, NextHopSetEntry[]>();
   #nextId = FIRST_NEXT_HOP_SET;
@@ -31,7 +31,7 @@ export class NextHopSets {
   #key = new Int32Array(16);
   #length = 1;
 
-  constructor(port: FibPort) {
+  constructor(port: Pick<FibPort, 'defineNextHopSet' | 'forgetNextHopSet'>) {
     this.#port = port;
   }
 

@@ -121,7 +121,7 @@ export interface FibPort {
   tellOwnNextHop(address: AddressBytes): void;
   /** False while too many batches are under way: keep the changes and wait for `room`. */
   readonly canSubmit: boolean;
-  /** Hands over `count` records; the array's memory is transferred and may not be used again. */
+  /** Hands over `count` records; the array may not be changed afterwards. */
   submit(family: Family, records: Uint32Array, count: number): void;
   /** What was adopted from a previous run and has not been asked for since is stale: remove it. */
   sweepStale(): void;

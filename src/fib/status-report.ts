@@ -22,8 +22,7 @@ export class StatusReport {
 
   flush(): void {
     if (this.#count === 0) return;
-    this.#send(this.#pairs, this.#count);
-    this.#pairs = new Uint32Array(0);
+    this.#send(this.#pairs.slice(0, this.#count * 2), this.#count);
     this.#count = 0;
   }
 

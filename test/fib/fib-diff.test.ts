@@ -26,7 +26,7 @@ const SETTINGS = { table: 254, protocol: 186, metric: 20, watchOnly: false, next
 
 /** The core on the kernel of this namespace; `settle` is the only time it writes. */
 class Core {
-  readonly kernel = new NetlinkKernel();
+  readonly kernel = NetlinkKernel.open();
   readonly syncer: Syncer;
 
   constructor(settings: Partial<SyncerSettings> = {}) {

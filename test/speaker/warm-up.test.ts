@@ -41,7 +41,7 @@ for (const withPolicy of [false, true]) {
             };
           },
         };
-        warmUp(clock, () => ++asked % 3 === 0, withPolicy);
+        warmUp(clock, () => ++asked % 3 === 0, { withPolicy, withFib: withPolicy });
       });
       await done;
       t.equal(timers, 0);
