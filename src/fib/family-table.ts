@@ -176,6 +176,17 @@ export class FamilyTable {
     return undefined;
   }
 
+  /** Rows of the prefixes that cover an address, from a length on. */
+  forEachCovering(address: Uint8Array, fromLength: number, act: (row: number) => void): void {
+    const { rows, key } = this;
+    for (let length = rows.words * 32; length >= fromLength; length--) {
+      loadWords(key, address);
+      maskWords(key, length);
+      const row = rows.find(key, 0, length);
+      if (row >= 0) act(row);
+    }
+  }
+
   /** Whether there is a route of others to the prefix, exactly, by which packets leave. */
   hasForeign(address: Uint8Array, length: number, protocol: number): boolean {
     const { foreign, rows, key } = this;

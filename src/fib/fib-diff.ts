@@ -140,6 +140,8 @@ class FibDiff implements KernelListener {
       if (target === 0 && there === NOT_THERE) continue;
       let desired = desiredOf.get(target);
       if (desired === undefined) desiredOf.set(target, (desired = this.#desiredLead(target, table.addressFamily)));
+      // Rows of one target lead the same way, but not all may.
+      if (desired !== NOT_THERE && this.#syncer.tunnelEndTaken(table, row)) desired = NOT_THERE;
       const blocker = blockers.get(row);
       if (desired === there && blocker === undefined && desired !== NOT_THERE) continue;
       this.#add(index, table, row, desired, there, blocker);

@@ -6,7 +6,8 @@ import { formatAddress } from 'bgp-parse';
 import { type Gateways, NO_GATEWAY, OTHER_GATEWAY } from './gateways.js';
 import type { NetworkState } from './network-state.js';
 import { isLinkLocal } from './network-state.js';
-import type { NextHopState } from './port.js';
+import type { KernelLink, NextHopState } from './port.js';
+import type { TunnelEnd } from './tunnel-ends.js';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -24,9 +25,9 @@ export interface ForeignMatch {
 
 /**
  * Interface of the tunnel that the next hop is reached through; undefined = the plain way; a text = through a tunnel,
- * and why there is none now. `connected`: the next hop is on a subnet of ours.
+ * and why there is none now. `connected`: the next hop is on a subnet of ours; `link`: where the route of others leads.
  */
-export type TunnelLookup = (nextHop: Uint8Array, connected: boolean) => number | string | undefined;
+export type TunnelLookup = (nextHop: Uint8Array, connected: boolean, link: KernelLink) => number | string | undefined;
 
 /** Longest match; undefined = no route. */
 export type ForeignLookup = (address: Uint8Array) => ForeignMatch | undefined;
@@ -37,10 +38,13 @@ export interface TrackedNextHop extends NextHopState {
   readonly interfaceName: string | undefined;
   /** Gateway id to install; 0 = not resolvable. */
   readonly gateway: number;
+  /** Set when it is reached through a tunnel. */
+  readonly tunnelEnd: TunnelEnd | undefined;
 }
 
 interface Resolution {
   readonly gateway: number;
+  readonly tunnelEnd?: TunnelEnd;
   readonly metric: number;
   readonly detail: string;
 }
@@ -83,8 +87,9 @@ export class NextHopResolver {
     const changed: TrackedNextHop[] = [];
     for (const before of this.#nextHops.values()) {
       const after = this.#state(before.id, before.address, before.interfaceName);
-      if (after.gateway === before.gateway && after.metric === before.metric && after.detail === before.detail)
-        continue;
+      const sameUnderlay = after.tunnelEnd?.underlayLength === before.tunnelEnd?.underlayLength;
+      const sameWay = after.gateway === before.gateway && sameUnderlay;
+      if (sameWay && after.metric === before.metric && after.detail === before.detail) continue;
       this.#nextHops.set(after.id, after);
       changed.push(after);
     }
@@ -92,8 +97,9 @@ export class NextHopResolver {
   }
 
   #state(id: number, address: Uint8Array, interfaceName: string | undefined): TrackedNextHop {
-    const { gateway, metric, detail } = this.#resolvePair(address, interfaceName);
-    return { id, address, interfaceName, gateway, resolvable: gateway !== NO_GATEWAY, metric, detail };
+    const { gateway, metric, detail, tunnelEnd } = this.#resolvePair(address, interfaceName);
+    const resolvable = gateway !== NO_GATEWAY;
+    return { id, address, interfaceName, gateway, resolvable, metric, detail, tunnelEnd };
   }
 
   /**
@@ -128,12 +134,14 @@ export class NextHopResolver {
     const link = this.#network.linkByIndex(via.interfaceIndex);
     if (!link) return unresolvable('no route');
     if (!link.up) return unresolvable(`dev ${link.name} is down`);
-    const tunnel = this.tunnel?.(address, via.family === 0);
+    const tunnel = this.tunnel?.(address, via.family === 0, link);
     if (typeof tunnel === 'string') return unresolvable(tunnel);
     if (tunnel !== undefined) {
+      const tunnelEnd = { address, interfaceIndex: tunnel, underlayLength: match.length };
       const gateway = this.#gateways.intern(family, address, tunnel, true);
       const name = this.#network.linkByIndex(tunnel)?.name ?? 'the tunnel';
-      return { gateway, metric: via.family === 0 ? 0 : match.priority, detail: `onlink dev ${name} over ${link.name}` };
+      const detail = `onlink dev ${name} over ${link.name}`;
+      return { gateway, metric: via.family === 0 ? 0 : match.priority, detail, tunnelEnd };
     }
     if (via.family === 0) {
       const gateway = this.#gateways.intern(family, address, link.index, false);

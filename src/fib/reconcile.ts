@@ -8,7 +8,7 @@ export const Action = { none: 0, add: 1, replace: 2, remove: 3 } as const;
 export type Action = (typeof Action)[keyof typeof Action];
 
 /** Why a wanted route is not in the kernel. */
-export const Reason = { none: 0, blocked: 1, unreachable: 2, errno: 3 } as const;
+export const Reason = { none: 0, blocked: 1, unreachable: 2, errno: 3, loop: 4 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
 
 const decisions = {
@@ -19,6 +19,8 @@ const decisions = {
   remove: decision(Action.remove, FibStatus.absent, Reason.none),
   blocked: decision(Action.none, FibStatus.failed, Reason.blocked),
   removeBlocked: decision(Action.remove, FibStatus.failed, Reason.blocked),
+  loop: decision(Action.none, FibStatus.failed, Reason.loop),
+  removeLoop: decision(Action.remove, FibStatus.failed, Reason.loop),
   unreachable: decision(Action.none, FibStatus.pending, Reason.unreachable),
   removeUnreachable: decision(Action.remove, FibStatus.pending, Reason.unreachable),
 } as const;
@@ -28,6 +30,7 @@ const decisions = {
  * @param gateway where its next hop leads now; 0 = nowhere
  * @param installed where our route in the kernel leads; 0 = there is none
  * @param blocked somebody else has a route to the prefix in this table
+ * @param loops it would take the packets of the tunnel that it leads into
  * @param adopted ours of a previous run, not asked for yet: it keeps forwarding
  */
 export function decide(
@@ -35,10 +38,12 @@ export function decide(
   gateway: number,
   installed: number,
   blocked: boolean,
+  loops: boolean,
   adopted: boolean,
 ): number {
   if (!wanted) return installed === 0 ? decisions.forget : adopted ? decisions.keep : decisions.remove;
   if (blocked) return installed === 0 ? decisions.blocked : decisions.removeBlocked;
+  if (loops) return installed === 0 ? decisions.loop : decisions.removeLoop;
   if (gateway === 0) return installed === 0 ? decisions.unreachable : decisions.removeUnreachable;
   if (installed === gateway) return decisions.keep;
   return installed === 0 ? decisions.add : decisions.replace;

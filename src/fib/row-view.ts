@@ -73,6 +73,11 @@ export function errorText(syncer: Syncer, table: FamilyTable, row: number): stri
       const all = [...set.primary, ...set.backup].map(({ nextHop }) => unreachableText(syncer, nextHop));
       return [...new Set(all)].join('; ');
     }
+    case Reason.loop: {
+      const end = syncer.tunnelEndTaken(table, row);
+      const address = end ? formatAddress(end.address) : 'one of the hosts';
+      return `leads into the tunnel to ${address}, and would take the packets of that tunnel along`;
+    }
     case Reason.errno:
       return refusalText(syncer, table, rows.errno[row]!);
     default:

@@ -32,6 +32,7 @@ import { RouteBatch } from './route-batch.js';
 import { StatusReport } from './status-report.js';
 import { describeRow, prefixText } from './row-view.js';
 import { Targets } from './targets.js';
+import { type TunnelEnd, TunnelEnds } from './tunnel-ends.js';
 import { WatchedRoutes } from './watched-routes.js';
 
 /** Rows looked at in one slice: those that need no write cost little. */
@@ -81,6 +82,7 @@ export class Syncer {
   readonly objects: NexthopObjects;
   readonly #leads: readonly [Leads, Leads];
   readonly #batch: RouteBatch;
+  readonly #tunnelEnds = new TunnelEnds();
   readonly #events: SyncerEvents;
   readonly #nowMs: () => number;
   readonly #retries = [new Retries(), new Retries()] as const;
@@ -153,6 +155,7 @@ export class Syncer {
   forgetNextHop(id: number): void {
     this.resolver.forget(id);
     this.targets.forgetNextHop(id);
+    this.#tunnelEnds.set(id, undefined);
     this.#nextHopsMoved([id]);
     for (const leads of this.#leads) leads.forget(id);
   }
@@ -224,6 +227,7 @@ export class Syncer {
     this.#retryLeads(now, false);
     this.#settleNexthops();
     this.#retries.forEach((retries, index) => retries.due(now, (row) => this.mirror.tables[index]!.markDirty(row)));
+    this.#settleTunnelEnds();
     this.#removeWholeObjects();
     this.#runBatch();
     this.#flush();
@@ -286,6 +290,7 @@ export class Syncer {
 
   /** Next hops lead elsewhere: objects first, all at once, then the rows that cannot stay as they are. */
   #nextHopsMoved(nextHops: readonly number[]): void {
+    for (const id of nextHops) this.#tunnelEnds.set(id, this.resolver.get(id)?.tunnelEnd);
     const targets = this.targets.concernedBy(nextHops);
     this.objects.leave(this.#leads.flatMap((leads) => [...leads.wanted(targets)]));
     this.#leads.forEach((leads, index) => {
@@ -305,6 +310,32 @@ export class Syncer {
     for (let row = 0; row < rowLimit; row++) {
       if (nextHop[row] !== 0 && wanted.has(nextHop[row]!)) table.markDirty(row);
     }
+  }
+
+  /** Routes that cover an end of a tunnel may now be such as take its packets along, or such no longer. */
+  #settleTunnelEnds(): void {
+    for (const { address, underlayLength } of this.#tunnelEnds.takeChanged()) {
+      const table = this.mirror.tables[address.length === 4 ? 0 : 1];
+      table.forEachCovering(address, underlayLength + 1, (row) => {
+        if (table.rows.nextHop[row] !== 0) table.markDirty(row);
+      });
+    }
+  }
+
+  /**
+   * The end of a tunnel whose packets a row's route would take, into a tunnel of ours: in circles, which the kernel ends
+   * by dropping them. Undefined = none.
+   */
+  tunnelEndTaken(table: FamilyTable, row: number): TunnelEnd | undefined {
+    const { address, length, nextHop, words } = table.rows;
+    const end = this.#tunnelEnds.covered(address, row * words, length[row]!, words);
+    if (!end) return undefined;
+    const { hops, standby } = this.targets.leadOf(nextHop[row]!, table.addressFamily);
+    const { gateways } = this.mirror;
+    const intoTunnel = [...hops, ...standby].some(({ gateway }) =>
+      this.#tunnelEnds.isTunnel(gateways.get(gateway)?.interfaceIndex ?? 0),
+    );
+    return intoTunnel ? end : undefined;
   }
 
   // Nexthop objects.
@@ -416,7 +447,8 @@ export class Syncer {
     const installed = rows.installed[row]!;
     const blocked = target !== 0 && table.blocker(row, this.settings.table) >= 0;
     const code = target === 0 || blocked ? NO_GATEWAY : this.#leads[index]!.codeOf(target);
-    const packed = decide(target !== 0, code, installed, blocked, (rows.flags[row]! & RowFlag.adopted) !== 0);
+    const loops = this.#tunnelEnds.size > 0 && target !== 0 && this.tunnelEndTaken(table, row) !== undefined;
+    const packed = decide(target !== 0, code, installed, blocked, loops, (rows.flags[row]! & RowFlag.adopted) !== 0);
     const action = actionOf(packed);
     if (action === Action.none) {
       rows.flags[row]! &= ~(RowFlag.repair | RowFlag.removeFirst);

@@ -127,6 +127,61 @@ t.test('next hops on our subnets stay plain, others go through the tunnel, both 
   t.same([device(), device('tortie-vxlan6'), routes()], [undefined, undefined, []], 'nothing is left');
 });
 
+t.test('a route that would take the packets of the tunnel along is not installed', options, async (t) => {
+  const h = await started(t);
+  tell(h);
+  h.track(1, '192.168.245.172');
+  h.track(2, '10.9.0.172');
+  h.track(3, 'fd00:9::172');
+  const count = (n: number) => until(`${n} installed`, () => h.fib.counts().installed === n);
+  h.submit(
+    { id: 1, prefix: '172.19.0.0/24', nextHop: 2 },
+    // The segment of the far host, announced by it; half of everything; IPv6 likewise.
+    { id: 2, prefix: '10.9.0.0/24', nextHop: 2 },
+    { id: 3, prefix: '0.0.0.0/1', nextHop: 2 },
+    { id: 4, prefix: 'fd00:9::/64', nextHop: 3 },
+    { id: 5, prefix: '10.10.0.0/16', nextHop: 2 },
+    // Plainly they may go.
+    { id: 6, prefix: '10.0.0.0/9', nextHop: 1 },
+  );
+  await count(3);
+  await until('said', () => h.fib.counts().failed === 3);
+  const why = 'leads into the tunnel to 10.9.0.172, and would take the packets of that tunnel along';
+  t.equal(await h.errorOf('10.9.0.0/24'), why);
+  t.equal(await h.errorOf('0.0.0.0/1'), why);
+  t.match(await h.errorOf('fd00:9::/64'), /into the tunnel to fd00:9::172/);
+  t.match(
+    [...(await h.fib.diff())].map(({ kind, detail }) => `${kind}: ${detail}`),
+    [/^unreachable: leads into/, /^unreachable: leads into/, /^unreachable: leads into/],
+  );
+  const outer = () => /dev (\S+)/.exec(ip('route get 10.9.0.172'))![1];
+  t.equal(outer(), 'ens33');
+  t.match(ip('route get 10.10.0.5'), /dev tortie-vxlan/);
+
+  // A host comes up where a route leads into the tunnel already.
+  h.track(4, '10.10.0.5');
+  await until('taken out', () => h.fib.counts().failed === 4);
+  t.match(ip('route get 10.10.0.5'), /via 192\.168\.245\.172 dev ens33/);
+  h.fib.forgetNextHop(4);
+  await until('in again', () => h.fib.counts().failed === 3);
+
+  // A route of others to the far host itself: nothing takes its packets any more.
+  ip('route add 10.9.0.172/32 via 192.168.245.1');
+  await count(5);
+  t.equal(outer(), 'ens33');
+  ip('route del 10.9.0.172/32');
+  await count(3);
+  // The host is met plainly from now on.
+  h.submit({ id: 2, prefix: '10.9.0.0/24', nextHop: 1 });
+  await count(4);
+  // Somebody leads the far host into the tunnel by hand.
+  ip('route add 10.9.0.172/32 dev tortie-vxlan');
+  await until('told', () => h.nextHops.get(2)?.resolvable === false);
+  t.match(h.nextHops.get(2)!.detail, /leads into the tunnel itself, dev tortie-vxlan/);
+  ip('route del 10.9.0.172/32');
+  await until('back', () => h.nextHops.get(2)?.resolvable === true);
+});
+
 /** `bridge fdb` by iproute2; it is in the same package as `ip`. */
 function forwarding(name = 'tortie-vxlan'): string {
   return execFileSync('bridge', ['fdb', 'show', 'dev', name], { encoding: 'utf8' });

@@ -11,6 +11,7 @@
 import { equalBytes, formatAddress, parseAddress, parsePrefix, prefixContains, type Prefix } from 'bgp-parse';
 import * as nl from 'netlink';
 import type { EncapsulationSettings } from '../../config/settings.js';
+import type { KernelLink } from '../port.js';
 import { TunnelDevice, foreign } from './tunnel-device.js';
 import type { TunnelKernel, TunnelListener } from './tunnel-kernel.js';
 import { deviceName, tunnelKind, tunnelMac, tunnelMtu, type TunnelFamily } from './vtep.js';
@@ -72,7 +73,10 @@ export class Encapsulation implements TunnelListener {
   }
 
   /** Interface for routes to the next hop; undefined = none of ours, the plain way; a text = why there is none. */
-  route(nextHop: Uint8Array, connected: boolean): number | string | undefined {
+  route(nextHop: Uint8Array, connected: boolean, { index, name }: KernelLink): number | string | undefined {
+    if (this.#devices.some((device) => device.index === index)) {
+      return `the route to it leads into the tunnel itself, dev ${name}`;
+    }
     if (connected && this.#settings.when === 'crossSubnet') return undefined;
     if (!this.#hosts.some((prefix) => prefixContains(prefix, nextHop))) return undefined;
     const device = this.#device(nextHop.length === 4 ? 4 : 6);

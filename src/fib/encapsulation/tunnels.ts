@@ -38,7 +38,7 @@ export class Tunnels {
       throw error;
     }
     this.#encapsulation = encapsulation;
-    this.#syncer.resolver.tunnel = (nextHop, connected) => encapsulation.route(nextHop, connected);
+    this.#syncer.resolver.tunnel = (nextHop, connected, link) => encapsulation.route(nextHop, connected, link);
     for (const address of this.#told.values()) encapsulation.tellOwn(address);
   }
 
