@@ -19,6 +19,11 @@ const NETWORK_LENGTH = 16;
 const OWN_LINK = 'eth1';
 const OWN_LINK_STEP = 0x10000;
 const OWN_LINK_TABLE = '98';
+/**
+ * Unlike that of the other end: then the kernel tells of a lost carrier at once, else (as of network cards) within a
+ * second of the last such event of any link of the machine.
+ */
+const OWN_LINK_INDEX = '100';
 
 /** Both ends, ready for processes. */
 export interface Line {
@@ -80,7 +85,8 @@ export class NamespacePlace implements Place {
 
   /** A second veth pair; from its address the speaker is reached by it alone. */
   async #addOwnLink(ours: Namespace, theirs: Namespace, address: string, speaker: string): Promise<void> {
-    await ours.ip('link', 'add', OWN_LINK, 'type', 'veth', 'peer', 'name', OWN_LINK, 'netns', theirs.name);
+    const pair = ['type', 'veth', 'peer', 'name', OWN_LINK, 'netns', theirs.name];
+    await ours.ip('link', 'add', OWN_LINK, 'index', OWN_LINK_INDEX, ...pair);
     await ours.ip('link', 'set', OWN_LINK, 'up');
     await theirs.ip('link', 'set', OWN_LINK, 'up');
     await ours.addAddress(speaker.replace(/\.\d+\.0\.1$/, '.98.0.1'), NETWORK_LENGTH, OWN_LINK);
