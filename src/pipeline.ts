@@ -63,6 +63,8 @@ export interface PipelineOptions {
   /** Tell nobody of a prefix until the kernel has it. */
   readonly advertiseWhenInstalled?: boolean;
   readonly onEndOfRib: (peer: RibPeer, family: Family) => void;
+  /** Prefixes per slice of a walk over the table; default: about a millisecond. */
+  readonly walkPrefixes?: number;
 }
 
 export class Pipeline {
@@ -77,6 +79,7 @@ export class Pipeline {
   readonly #clock: Clock;
   readonly #startedMs: number;
   readonly #batch = new ChangeBatch();
+  readonly #walkPrefixes: number;
   /** Asked for every empty prefix when the table is cleaned up: nothing is allocated here. */
   readonly #held = (family: FamilyRib, id: number): boolean => {
     if (this.exporter.holds(family, id)) return true;
@@ -98,6 +101,7 @@ export class Pipeline {
     const { fib, clock } = options;
     this.#clock = clock;
     this.#startedMs = clock.nowMs();
+    this.#walkPrefixes = options.walkPrefixes ?? BATCH_PREFIXES;
     this.rib = new Rib({
       identity: options.identity,
       seed: options.seed,
@@ -212,6 +216,14 @@ export class Pipeline {
     this.exporter.apply(family, this.#batch);
   }
 
+  /** A slice of what changed policies have left to do, when nothing is waiting to be decided; true when there is more. */
+  #walk(): boolean {
+    const { rib, exporter } = this;
+    if (!rib.isJudging || rib.hasDirty || exporter.isDelivering) return false;
+    rib.judgeAgain(this.#walkPrefixes);
+    return rib.isJudging || rib.hasDirty;
+  }
+
   /** The kernel side still has to say something that others are to hear of. */
   get #isWaiting(): boolean {
     return this.rib.nextHops.isWaiting || this.#holdBack?.isWaiting === true;
@@ -242,6 +254,7 @@ export class Pipeline {
         if (family.dirty.size > 0) more = true;
       }
       if (exporter.resync()) more = true;
+      if (this.#walk()) more = true;
     }
     fibFeed?.flush();
     // What is being delivered names prefixes by their ids.

@@ -445,7 +445,7 @@ export class Exporter {
     if (withdrawn > 0) this.writer.writeWithdrawals(group, this.#ids, undefined, withdrawn, 0, member);
     if (batch.count > 0) {
       this.writer.buckets.build(batch);
-      this.writer.writeAnnouncements(group, batch, undefined, member);
+      this.writer.writeAnnouncements(group, batch, undefined, undefined, member);
     }
     this.writer.flush(group, member);
     this.#afterResync(member);
@@ -472,6 +472,8 @@ export class Exporter {
     const ids = this.#ids;
     const { rib, filter } = group;
     const byPeer = this.#members[rib.index];
+    // Asked twice for what replaces something: looked up then.
+    const verdictAt = filter && buckets.oldSourceCount > 0 ? this.writer.judge(group, filter, batch) : undefined;
     let extras = 0;
 
     for (let i = 0; i < buckets.oldSourceCount; i++) {
@@ -487,7 +489,7 @@ export class Exporter {
         const isTold =
           attribute !== 0 &&
           group.exports(flags[attribute]!, kind[source]!) &&
-          (filter === undefined || filter.judge(rib, id, attribute, source) !== Verdict.rejected);
+          (verdictAt === undefined || verdictAt[at] !== Verdict.rejected);
         // The announcement takes the place of whatever was told.
         if (isTold && source === oldSource) continue;
         if (filter !== undefined && !filter.isUnsure && filter.judge(rib, id, oldAttribute, oldSource) === 0) continue;
@@ -502,7 +504,7 @@ export class Exporter {
         this.writer.writeWithdrawals(group, ids, undefined, count, oldSource, undefined);
       }
     }
-    this.writer.writeAnnouncements(group, batch, undefined, undefined);
+    this.writer.writeAnnouncements(group, batch, undefined, verdictAt, undefined);
     this.writer.flush(group, undefined);
     if (extras > 0) this.#withdrawFromSources(group, extras);
   }

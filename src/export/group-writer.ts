@@ -10,7 +10,7 @@ import type { SourceKind } from '../rib/rib-peers.js';
 import { Buckets } from './buckets.js';
 import { ChunkMemoryPool } from './chunk-memory.js';
 import { Deliveries } from './deliveries.js';
-import { Verdict } from '../policy/export-filter.js';
+import { MIXED, Verdict } from '../policy/export-filter.js';
 import type { EditedAttributes, ExportFilter } from '../policy/export-filter.js';
 import { dropDefault } from './default-route.js';
 import type { Member } from './member.js';
@@ -34,7 +34,8 @@ export class GroupWriter {
 
   /** An attribute set did not fit into a message of the group; the second value counts from 1. */
   onTooLong: ((group: UpdateGroup, count: number) => void) | undefined;
-
+  /** See `judge`. */
+  readonly verdictAt = new Int32Array(BATCH_PREFIXES);
   readonly memory = new ChunkMemoryPool();
   /** What wide streams are still being told. */
   readonly deliveries: Deliveries;
@@ -45,6 +46,8 @@ export class GroupWriter {
   readonly #onOverrun: (member: Member) => void;
   readonly #ids = new Int32Array(BATCH_PREFIXES);
   readonly #pathIds = new Int32Array(BATCH_PREFIXES);
+  readonly #partIds = new Int32Array(BATCH_PREFIXES);
+  readonly #partPathIds = new Int32Array(BATCH_PREFIXES);
   readonly #verdicts = new Int32Array(BATCH_PREFIXES);
 
   constructor(rib: Rib, attributes: OutgoingAttributes, onOverrun: (member: Member) => void, outOfTime: () => boolean) {
@@ -76,11 +79,36 @@ export class GroupWriter {
     group.chunk.mark(source);
   }
 
-  /** Announces a batch that `buckets` has sorted; `pathIdAt` by position in the batch, in groups with ADD-PATH. */
+  /** What the group's filter makes of the announcements of a batch that `buckets` has sorted, by position in it. */
+  judge(group: UpdateGroup, filter: ExportFilter, batch: ChangeBatch): Int32Array {
+    const { buckets, verdictAt } = this;
+    const ids = this.#ids;
+    const verdicts = this.#verdicts;
+    for (let i = 0; i < buckets.sourceCount; i++) {
+      const source = buckets.sources[i]!;
+      for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
+        const head = buckets.bucketHead[bucket]!;
+        let count = 0;
+        for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) ids[count++] = batch.id[at]!;
+        const same = filter.judgeAll(group.rib, ids, count, buckets.bucketAttribute[bucket]!, source, verdicts);
+        count = 0;
+        for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
+          verdictAt[at] = same === MIXED ? verdicts[count++]! : same;
+        }
+      }
+    }
+    return verdictAt;
+  }
+
+  /**
+   * Announces a batch that `buckets` has sorted. By position in the batch: `pathIdAt` in groups with ADD-PATH,
+   * `verdictAt` where the filter has been asked already.
+   */
   writeAnnouncements(
     group: UpdateGroup,
     batch: ChangeBatch,
     pathIdAt: Int32Array | undefined,
+    verdictAt: Int32Array | undefined,
     only: Member | undefined,
   ): void {
     const { buckets } = this;
@@ -95,7 +123,7 @@ export class GroupWriter {
         const attribute = buckets.bucketAttribute[bucket]!;
         if ((flags[attribute]! & group.refusedFlags) !== 0) continue;
         if (group.filter !== undefined) {
-          this.#announceFiltered(group, group.filter, batch, bucket, source, pathIdAt, only);
+          this.#announceFiltered(group, group.filter, batch, bucket, source, pathIdAt, verdictAt, only);
           continue;
         }
         let count = 0;
@@ -142,6 +170,7 @@ export class GroupWriter {
     bucket: number,
     source: number,
     pathIdAt: Int32Array | undefined,
+    verdictAt: Int32Array | undefined,
     only: Member | undefined,
   ): void {
     const { buckets } = this;
@@ -151,37 +180,44 @@ export class GroupWriter {
     const pathIds = pathIdAt && this.#pathIds;
     const attribute = buckets.bucketAttribute[bucket]!;
     const head = buckets.bucketHead[bucket]!;
-    let verdict = filter.judge(rib, batch.id[head]!, attribute, source);
-    let isSame = true;
-    let same = 0;
+    let all = 0;
+    let same = verdictAt ? verdictAt[head]! : MIXED;
     for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
-      const id = batch.id[at]!;
-      const one = filter.seesPrefix ? filter.judge(rib, id, attribute, source) : verdict;
-      verdicts[at] = one;
-      if (one !== verdict) isSame = false;
-      if (pathIds) pathIds[same] = pathIdAt[at]!;
-      ids[same++] = id;
+      if (pathIds) pathIds[all] = pathIdAt[at]!;
+      if (verdictAt) {
+        verdicts[all] = verdictAt[at]!;
+        if (verdictAt[at] !== same) same = MIXED;
+      }
+      ids[all++] = batch.id[at]!;
     }
-    if (isSame) {
-      this.#announceVerdict(group, filter, verdict, attribute, source, ids, pathIds, same, only);
+    if (!verdictAt) same = filter.judgeAll(rib, ids, all, attribute, source, verdicts);
+    if (same !== MIXED) {
+      this.#announceVerdict(group, filter, same, attribute, source, ids, pathIds, all, only);
       return;
     }
-    for (;;) {
+    // The first verdict and all that share it, to the front and out; then the others.
+    for (let from = 0; from < all;) {
+      const verdict = verdicts[from]!;
       let count = 0;
-      /** Position of the first prefix with another verdict. */
-      let other = -1;
-      for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
-        if (verdicts[at] !== verdict) {
-          if (verdicts[at]! > Verdict.rejected && other < 0) other = at;
-          continue;
+      const partIds = this.#partIds;
+      const partPathIds = pathIds && this.#partPathIds;
+      for (let i = from; i < all; i++) {
+        if (verdicts[i] === verdict) {
+          if (partPathIds) partPathIds[count] = pathIds[i]!;
+          partIds[count++] = ids[i]!;
         }
-        verdicts[at] = Verdict.rejected;
-        if (pathIds) pathIds[count] = pathIdAt[at]!;
-        ids[count++] = batch.id[at]!;
       }
-      this.#announceVerdict(group, filter, verdict, attribute, source, ids, pathIds, count, only);
-      if (other < 0) return;
-      verdict = verdicts[other]!;
+      // From the end, so that nothing is overwritten before it has moved.
+      let rest = all;
+      for (let i = all - 1; i >= from; i--) {
+        if (verdicts[i] === verdict) continue;
+        rest--;
+        verdicts[rest] = verdicts[i]!;
+        ids[rest] = ids[i]!;
+        if (pathIds) pathIds[rest] = pathIds[i]!;
+      }
+      from = rest;
+      this.#announceVerdict(group, filter, verdict, attribute, source, partIds, partPathIds, count, only);
     }
   }
 

@@ -9,7 +9,7 @@ import type { MatchDefinition, OneOrMore, RouteType } from './definition.js';
 import type { Names } from './names.js';
 import { parseRange } from './patterns.js';
 import type { NumberRange } from './patterns.js';
-import type { PrefixSet } from './prefix-set.js';
+import type { PrefixSet } from './prefix-classes.js';
 import type { Subject } from './subject.js';
 
 /** Whom a policy is run for, and where the route is from. */

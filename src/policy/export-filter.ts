@@ -7,6 +7,8 @@ import type { FamilyRib } from '../rib/family-rib.js';
 
 /** Verdicts above stand for edited attributes: equal ones of one set and source for equal octets. */
 export const Verdict = { rejected: 0, asIs: 1, edited: 2 } as const;
+/** Of several prefixes: there are several verdicts. */
+export const MIXED = -1;
 
 /** An attribute set as policy leaves it, before the rules of the wire; valid until the next `edit`. */
 export interface EditedAttributes {
@@ -27,6 +29,17 @@ export interface ExportFilter {
   /** Verdicts may differ from one call to the next (functions of an embedding program): old ones are not relied on. */
   readonly isUnsure: boolean;
   judge(rib: FamilyRib, prefixId: number, attribute: number, source: number): number;
+  /**
+   * The verdict on ids[0, count), of which there is one at least; `MIXED`: they are in `verdicts`, by the same index.
+   */
+  judgeAll(
+    rib: FamilyRib,
+    ids: Int32Array,
+    count: number,
+    attribute: number,
+    source: number,
+    verdicts: Int32Array,
+  ): number;
   /** What the verdict, above `asIs`, stands for. */
   edit(rib: FamilyRib, prefixId: number, attribute: number, source: number): EditedAttributes;
 }

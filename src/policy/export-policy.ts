@@ -1,31 +1,25 @@
 // HOT: guarded by bench S1, S4 with a policy.
 /**
- * Export policy of an update group: verdicts memoised by source, class of prefix and attribute set, one octet each. What
- * is changed is written anew each time it is told: once per attribute set, batch and group, for all members.
+ * Export policy of an update group: most verdicts are looked up (`Program.rowOf`); where policy changes attributes, only
+ * that it does is remembered, by class of prefix and attribute set. What is changed is written anew each time it is
+ * told: once per attribute set, batch and group, for all members.
  */
-import { Verdict } from './export-filter.js';
+import { MIXED, Verdict } from './export-filter.js';
 import type { EditedAttributes, ExportFilter } from './export-filter.js';
 import type { AttributeMemo } from '../rib/columns/attribute-pool.js';
-import { grow, grownCapacity } from '../rib/columns/grow.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { Rib } from '../rib/rib.js';
 import type { RibPeer } from '../rib/rib-peers.js';
+import { ClassMemos } from './class-memos.js';
 import { sameOctets } from './import-policy.js';
-import { PrefixAt } from './program.js';
+import { PrefixAt, Settled } from './program.js';
 import type { Program } from './program.js';
 import { Subject } from './subject.js';
 
-const MOST_CLASSES = 64;
-/** In memos, a verdict is one more: 0 = not known. Verdicts above `edited` say which class they are of. */
-const UNKNOWN = 0;
-
 interface Bound {
   readonly program: Program;
-  /** By class. */
-  readonly memos: Map<number, Uint8Array>;
-  /** The class asked last, mostly that of the next, and its memo. */
-  bits: number;
-  memo: Uint8Array;
+  /** Verdicts and one more. */
+  readonly memos: ClassMemos;
 }
 
 /** Equal verdicts of one set and source stand for equal octets: those of a class, or of one prefix without memo. */
@@ -62,46 +56,75 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
     this.id = options.id;
     this.seesPrefix = options.seesPrefix;
     this.isUnsure = options.isUnsure;
-    options.rib.attributes.memos.add(this);
   }
 
   judge(rib: FamilyRib, prefixId: number, attribute: number, source: number): number {
     const bound = this.#boundOf(rib, source);
     const { program } = bound;
-    let bits = 0;
-    if (program.seesPrefix) {
-      bits = program.classAt(rib, prefixId);
-      if (!program.isMemoisable) return edited(this.#evaluate(rib, program, prefixId, attribute, bits), prefixId);
+    const row = program.rowOf(attribute);
+    const { uniform } = row;
+    // The values are the same.
+    if (uniform === Settled.asIs || uniform === Settled.rejected) return uniform - 1;
+    const id = program.classes.classAt(rib.prefixes, prefixId);
+    const verdict = program.settled(row, id);
+    return verdict === Settled.open ? this.#open(rib, bound, prefixId, attribute, id) : verdict - 1;
+  }
+
+  judgeAll(
+    rib: FamilyRib,
+    ids: Int32Array,
+    count: number,
+    attribute: number,
+    source: number,
+    verdicts: Int32Array,
+  ): number {
+    const bound = this.#boundOf(rib, source);
+    const { program } = bound;
+    const row = program.rowOf(attribute);
+    const { uniform } = row;
+    if (uniform === Settled.asIs || uniform === Settled.rejected) return uniform - 1;
+    if (uniform === Settled.open && !program.seesPrefix) return this.#open(rib, bound, ids[0]!, attribute, 0);
+    const { classes } = program;
+    const { prefixes } = rib;
+    let first = 0;
+    let isSame = true;
+    for (let i = 0; i < count; i++) {
+      const prefixId = ids[i]!;
+      const id = classes.classAt(prefixes, prefixId);
+      const settled = program.settled(row, id);
+      const verdict = settled === Settled.open ? this.#open(rib, bound, prefixId, attribute, id) : settled - 1;
+      verdicts[i] = verdict;
+      if (i === 0) first = verdict;
+      else if (verdict !== first) isSame = false;
     }
-    let memo: Uint8Array = bound.memo;
-    if (bits !== bound.bits || attribute >= memo.length) {
-      const found = this.#memoOf(bound, bits, attribute);
-      if (!found) return edited(this.#evaluate(rib, program, prefixId, attribute, bits), bits);
-      memo = found;
-    }
-    const known = memo[attribute]!;
-    if (known !== UNKNOWN) return edited(known - 1, bits);
-    const verdict = this.#evaluate(rib, program, prefixId, attribute, bits);
-    memo[attribute] = verdict + 1;
-    return edited(verdict, bits);
+    return isSame ? first : MIXED;
+  }
+
+  /** The policy has to be run, or has been. */
+  #open(rib: FamilyRib, { program, memos }: Bound, prefixId: number, attribute: number, id: number): number {
+    if (!program.isMemoisable) return edited(this.#evaluate(rib, program, prefixId, attribute, id), prefixId);
+    const known = memos.get(id, attribute);
+    if (known !== 0) return edited(known - 1, id);
+    const verdict = this.#evaluate(rib, program, prefixId, attribute, id);
+    const { attributes } = this.#options.rib;
+    attributes.addMemo(this);
+    memos.set(id, attribute, verdict + 1, attributes.references.length);
+    return edited(verdict, id);
   }
 
   edit(rib: FamilyRib, prefixId: number, attribute: number, source: number): EditedAttributes {
     const { program } = this.#boundOf(rib, source);
-    const bits = program.seesPrefix ? program.classAt(rib, prefixId) : 0;
-    this.#evaluate(rib, program, prefixId, attribute, bits);
+    this.#evaluate(rib, program, prefixId, attribute, program.classes.classAt(rib.prefixes, prefixId));
     return this.#subject;
   }
 
-  forget(id: number): void {
-    for (const bounds of this.#bounds) {
-      for (const { memos } of bounds.values())
-        for (const memo of memos.values()) if (id < memo.length) memo[id] = UNKNOWN;
-    }
+  forget(attribute: number): void {
+    for (const bounds of this.#bounds) for (const { memos } of bounds.values()) memos.forget(attribute);
   }
 
+  /** Nobody asks any more. */
   dispose(): void {
-    this.#options.rib.attributes.memos.delete(this);
+    this.#options.rib.attributes.dropMemo(this);
   }
 
   #boundOf(rib: FamilyRib, sourceId: number): Bound {
@@ -116,34 +139,20 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
     const program = programFor(rib, source);
     const bounds = this.#bounds[rib.index];
     let bound = bounds.get(program);
-    if (!bound) bounds.set(program, (bound = { program, memos: new Map(), bits: -1, memo: new Uint8Array(0) }));
+    if (!bound) bounds.set(program, (bound = { program, memos: new ClassMemos() }));
     bySource[at] = bound;
     sources[at] = source;
     return bound;
   }
 
-  #memoOf(bound: Bound, bits: number, attribute: number): Uint8Array | undefined {
-    const { memos } = bound;
-    let memo = memos.get(bits);
-    if (!memo && memos.size >= MOST_CLASSES) return undefined;
-    if (!memo || attribute >= memo.length) {
-      const capacity = Math.max(this.#options.rib.attributes.references.length, grownCapacity(1024, attribute + 1));
-      memo = memo ? grow(memo, capacity) : new Uint8Array(capacity);
-      memos.set(bits, memo);
-    }
-    bound.bits = bits;
-    bound.memo = memo;
-    return memo;
-  }
-
-  #evaluate(rib: FamilyRib, program: Program, prefixId: number, attribute: number, bits: number): number {
+  #evaluate(rib: FamilyRib, program: Program, prefixId: number, attribute: number, id: number): number {
     const pool = this.#options.rib.attributes;
     const subject = this.#subject;
     const { address, words, length } = rib.prefixes;
     const place = this.#place.set(address, prefixId * words, words, length[prefixId]!);
     const start = pool.start(attribute);
     subject.load(pool.bytes(attribute), start, start + pool.length(attribute), rib.index);
-    if (!program.run(subject, bits, place)) return Verdict.rejected;
+    if (!program.run(subject, id, place)) return Verdict.rejected;
     if (!subject.isEdited) return Verdict.asIs;
     const plain = !subject.keepMed && subject.nextHop === 'default' && sameOctets(subject, pool, attribute);
     return plain ? Verdict.asIs : Verdict.edited;

@@ -7,7 +7,7 @@ import { POOLS_LIST } from './definition.js';
 import type { PolicyDefinitions } from './definition.js';
 import { isName, parseCommunityPatterns, parsePrefixPattern } from './patterns.js';
 import type { CommunityPattern, PrefixPattern } from './patterns.js';
-import { PrefixSet } from './prefix-set.js';
+import { PrefixSet } from './prefix-classes.js';
 
 /** A policy names what is not there, or itself. The configuration's checks find these first, with their places. */
 export class PolicyError extends Error {
@@ -29,7 +29,7 @@ export class Names {
     this.ownNetworks = new PrefixSet(ownNetworks.map(andLonger));
   }
 
-  /** The union of patterns and lists. The same texts give the same set, so that a program asks it once per route. */
+  /** The union of patterns and lists. The same texts give the same set, so that a program has it once. */
   prefixSet(texts: readonly string[]): PrefixSet {
     return remember(
       this.#prefixSets,

@@ -9,6 +9,7 @@ import type { ImportFilter } from '../rib/import-filter.js';
 import type { Rib } from '../rib/rib.js';
 import { SourceKind } from '../rib/rib-peers.js';
 import type { RibPeer } from '../rib/rib-peers.js';
+import { AttributeFacts } from './attribute-facts.js';
 import { Compiler, flatten } from './compile.js';
 import type { CompiledChain } from './compile.js';
 import type { Condition, Environment, PolicyPeer } from './condition.js';
@@ -17,6 +18,8 @@ import type { OneOrMore, PolicyDefinition, PolicyDefinitions, RouteType } from '
 import { ExportPolicy } from './export-policy.js';
 import { ImportPolicy } from './import-policy.js';
 import type { PolicyFailure, PolicyFunction } from './policy-function.js';
+import { PrefixClasses } from './prefix-classes.js';
+import type { PrefixSet } from './prefix-classes.js';
 import { PrefixAt, Program } from './program.js';
 import type { TraceStep } from './program.js';
 import { Subject } from './subject.js';
@@ -64,6 +67,9 @@ export class Policies {
   readonly #exports = new Map<string, ExportPolicy>();
   readonly #programs = new Map<string, Program>();
   readonly #chainIds = new Map<CompiledChain, number>();
+  readonly #facts: AttributeFacts | undefined;
+  /** Programs that ask for the same sets share what is known of prefixes. */
+  readonly #classes: { readonly sets: readonly PrefixSet[]; readonly classes: PrefixClasses }[] = [];
   #nextId: number;
   readonly #place = new PrefixAt();
   readonly #subject = new Subject();
@@ -72,6 +78,7 @@ export class Policies {
   constructor(options: PoliciesOptions, rib: Rib | undefined, firstId = 1) {
     this.#compiler = new Compiler(options);
     this.#rib = rib;
+    this.#facts = rib && new AttributeFacts(rib.attributes);
     this.#nextId = firstId;
   }
 
@@ -134,7 +141,8 @@ export class Policies {
     const subject = this.#subject;
     subject.load(attributes, 0, attributes.length, env.family === 'ipv4-unicast' ? 0 : 1);
     const steps: TraceStep[] = [];
-    const accepted = program.run(subject, program.classOf(address, 0, words, prefix.length), place, steps);
+    const id = program.classes.classOf(address, 0, words, prefix.length);
+    const accepted = program.run(subject, id, place, steps);
     return {
       steps,
       accepted,
@@ -172,13 +180,25 @@ export class Policies {
       : '';
     const key = `${this.#chainId(chain)} ${env.family} ${answers.join('')} ${who}`;
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = new Program(key, chain, env)));
+    if (!program) {
+      program = new Program(key, chain, env, this.#facts, (sets) => this.#classesOf(sets));
+      this.#programs.set(key, program);
+    }
     return program;
   }
 
   /** Call when nobody uses a filter of this configuration any more. */
   dispose(): void {
     for (const filter of [...this.#imports.values(), ...this.#exports.values()]) filter.dispose();
+    this.#facts?.dispose();
+  }
+
+  #classesOf(sets: readonly PrefixSet[]): PrefixClasses {
+    const isSame = (others: readonly PrefixSet[]): boolean =>
+      others.length === sets.length && others.every((other, i) => other === sets[i]);
+    let known = this.#classes.find((one) => isSame(one.sets));
+    if (!known) this.#classes.push((known = { sets, classes: new PrefixClasses(sets) }));
+    return known.classes;
   }
 
   #both<T>(make: (family: Family) => T): readonly [T, T] {

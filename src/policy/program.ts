@@ -1,21 +1,40 @@
-// HOT: once per attribute set, and per route where prefixes are looked at. Guarded by bench S1, S4.
+// HOT: once per attribute set, and per route where prefixes are looked at. Guarded by bench S1, S4 with a policy.
 /**
  * A compiled chain for given peers: what depends on them is decided here, once, and gone from the conditions. What is
- * left asks attributes, or prefixes; the answers of all prefix conditions of a route are one number (`classOf`), so that
- * a verdict is a function of attribute set and class, and can be memoised by them.
+ * left asks attributes (`AttributeFacts`) or prefixes (`PrefixClasses`). Most verdicts follow from these two numbers
+ * alone and are looked up (`VerdictRow`); where the chain changes attributes, or asks for what it has changed, it is run.
  */
+import type { AttributeFacts } from './attribute-facts.js';
 import { flatten } from './compile.js';
 import type { CompiledChain, Step } from './compile.js';
 import type { Condition, Environment } from './condition.js';
 import type { Edit } from './edit.js';
 import { readVerdict, viewPeer, viewRoute } from './policy-function.js';
-import type { FamilyRib } from '../rib/family-rib.js';
-import type { PrefixTable } from '../rib/columns/prefix-table.js';
-import type { PrefixSet } from './prefix-set.js';
+import { PrefixClasses } from './prefix-classes.js';
+import type { PrefixSet } from './prefix-classes.js';
 import type { Subject } from './subject.js';
 
-/** More prefix conditions than these make a chain that is not memoised. */
-const MOST_SETS = 30;
+/** What follows from facts and class. `open`: accepted with changes, or not known without a run. */
+export const Settled = { unknown: 0, rejected: 1, asIs: 2, open: 3 } as const;
+
+/** The verdicts of a program on sets of which the same facts hold. */
+export class VerdictRow {
+  readonly facts: number;
+  /** By class. */
+  readonly verdicts: Uint8Array;
+  /** The verdict on every class, `unknown` when there are several. */
+  uniform: number = Settled.unknown;
+
+  constructor(facts: number, classes: number) {
+    this.facts = facts;
+    this.verdicts = new Uint8Array(classes);
+  }
+}
+
+/** With more classes a row is filled as they are asked for. */
+const FEW_CLASSES = 64;
+/** Rows kept: there are as many as combinations of facts. */
+const MOST_ROWS = 1024;
 
 /** Where a prefix stands: 32-bit words of an address from `at` on. Reused. */
 export class PrefixAt {
@@ -40,7 +59,13 @@ export class PrefixAt {
 }
 
 type Test =
-  | { readonly kind: 'attribute'; readonly text: string; readonly holds: (subject: Subject) => boolean }
+  | {
+      readonly kind: 'attribute';
+      readonly text: string;
+      readonly holds: (subject: Subject) => boolean;
+      /** Its bit among the facts; 0 = it has none. */
+      readonly fact: number;
+    }
   | { readonly kind: 'prefix'; readonly text: string; readonly index: number }
   | { readonly kind: 'constant'; readonly text: string; readonly value: boolean }
   | { readonly kind: 'not'; readonly text: string; readonly all: readonly Test[] };
@@ -68,30 +93,43 @@ export interface TraceStep {
 export class Program {
   readonly key: string;
   readonly chain: CompiledChain;
+  readonly classes: PrefixClasses;
   /** Its verdicts may be different for different prefixes with equal attributes. */
   readonly seesPrefix: boolean;
-  /** Neither by class nor at all. */
+  /** False where a function of the embedding program is asked. */
   readonly isMemoisable: boolean;
   /** Step that has decided the last run; undefined = none has. */
   decidedBy: Step | undefined;
   readonly #env: Environment;
   readonly #instructions: readonly Instruction[];
-  readonly #sets: readonly PrefixSet[];
-  /** By prefix id: the class and one more, 0 = not known (or too large a number). 1 octet a prefix. */
-  #classes = new Uint8Array(0);
-  #generation = -1;
+  readonly #facts: AttributeFacts | undefined;
+  readonly #mask: number;
+  readonly #rows = new Map<number, VerdictRow>();
+  #last: VerdictRow;
 
-  /** `key`: of equal programs. */
-  constructor(key: string, chain: CompiledChain, env: Environment) {
+  /** `key`: of equal programs. `facts`: of the attribute sets it will be asked about; `classesOf`: shared ones. */
+  constructor(
+    key: string,
+    chain: CompiledChain,
+    env: Environment,
+    facts: AttributeFacts | undefined,
+    classesOf: (sets: readonly PrefixSet[]) => PrefixClasses,
+  ) {
     this.key = key;
     this.chain = chain;
     this.#env = env;
+    this.#facts = facts;
     const sets: PrefixSet[] = [];
+    let mask = 0;
     const bind = (condition: Condition): Test => {
       const { text } = condition;
       switch (condition.kind) {
-        case 'attribute':
-          return condition;
+        case 'attribute': {
+          const index = facts ? facts.indexOf(condition) : -1;
+          const fact = index < 0 ? 0 : 1 << index;
+          mask |= fact;
+          return { kind: 'attribute', text, holds: condition.holds, fact };
+        }
         case 'prefix':
           if (!sets.includes(condition.set)) sets.push(condition.set);
           return { kind: 'prefix', text, index: sets.indexOf(condition.set) };
@@ -109,50 +147,100 @@ export class Program {
         : step.conditions.filter((condition) => !isConstant(condition)).map(bind);
       return { step, tests, edit: step.edit, otherwise: step.otherwise };
     });
-    this.#sets = sets;
-    this.seesPrefix = sets.length > 0 || chain.sees.function;
-    this.isMemoisable = sets.length <= MOST_SETS && !chain.sees.function;
+    this.#mask = mask;
+    this.classes = classesOf(sets);
+    const isPlain = this.classes.isPlain(env.family === 'ipv4-unicast' ? 0 : 1);
+    this.seesPrefix = !isPlain || chain.sees.function;
+    this.isMemoisable = !chain.sees.function;
+    this.#last = this.#makeRow(0);
   }
 
-  /** The answers of the prefix conditions, a bit each; 0 where there are none or too many for that. */
-  classOf(address: Uint32Array, at: number, words: 1 | 4, length: number): number {
-    const sets = this.#sets;
-    if (sets.length > MOST_SETS) return 0;
-    let bits = 0;
-    for (let i = 0; i < sets.length; i++) if (sets[i]!.matches(address, at, words, length)) bits |= 1 << i;
-    return bits;
+  /** The verdicts on routes with this attribute set. */
+  rowOf(attribute: number): VerdictRow {
+    const facts = this.#mask === 0 ? 0 : this.#facts!.of(attribute, this.#mask);
+    const last = this.#last;
+    return last.facts === facts ? last : this.#otherRow(facts);
   }
 
-  /** The same for a prefix of the table, remembered. */
-  classAt(rib: FamilyRib, id: number): number {
-    const { prefixes } = rib;
-    if (prefixes.generation !== this.#generation || id >= this.#classes.length) this.#makeRoom(prefixes);
-    const known = this.#classes[id]!;
-    if (known !== 0) return known - 1;
-    const { words } = prefixes;
-    const bits = this.classOf(prefixes.address, id * words, words, prefixes.length[id]!);
-    if (bits < 255) this.#classes[id] = bits + 1;
-    return bits;
+  /** The verdict of a row on a class. */
+  settled(row: VerdictRow, id: number): number {
+    const known = row.verdicts[id]!;
+    return known !== Settled.unknown ? known : (row.verdicts[id] = this.#settle(row.facts, id));
   }
 
-  #makeRoom(prefixes: PrefixTable): void {
-    const capacity = prefixes.length.length;
-    if (this.#generation === prefixes.generation) {
-      const larger = new Uint8Array(capacity);
-      larger.set(this.#classes);
-      this.#classes = larger;
-    } else {
-      this.#classes = new Uint8Array(capacity);
-      this.#generation = prefixes.generation;
+  #otherRow(facts: number): VerdictRow {
+    const row = this.#rows.get(facts) ?? this.#makeRow(facts);
+    this.#last = row;
+    return row;
+  }
+
+  #makeRow(facts: number): VerdictRow {
+    if (this.#rows.size === MOST_ROWS) this.#rows.clear();
+    const { count } = this.classes;
+    const row = new VerdictRow(facts, count);
+    this.#rows.set(facts, row);
+    if (!this.seesPrefix) row.uniform = this.settled(row, 0);
+    else if (count <= FEW_CLASSES) {
+      for (let id = 0; id < count; id++) this.settled(row, id);
+      if (row.verdicts.every((verdict) => verdict === row.verdicts[0])) row.uniform = row.verdicts[0]!;
+    }
+    return row;
+  }
+
+  /** Walks as `run` does, as far as facts and class tell the way. */
+  #settle(facts: number, id: number): number {
+    const instructions = this.#instructions;
+    let isEdited = false;
+    for (let at = 0; at < instructions.length;) {
+      const { tests, step, edit, otherwise } = instructions[at]!;
+      const holds = this.#allHold(tests, facts, id, isEdited);
+      if (holds === undefined) return Settled.open;
+      if (!holds) {
+        at = otherwise;
+        continue;
+      }
+      if (step.run) return Settled.open;
+      // Also where an edit before does not fit.
+      if (step.then === 'reject') return Settled.rejected;
+      if (edit) isEdited = true;
+      if (step.then === 'accept') return isEdited ? Settled.open : Settled.asIs;
+      at++;
+    }
+    return Settled.rejected;
+  }
+
+  /** undefined = not known. */
+  #allHold(tests: readonly Test[], facts: number, id: number, isEdited: boolean): boolean | undefined {
+    let isKnown = true;
+    for (const test of tests) {
+      const holds = this.#knownToHold(test, facts, id, isEdited);
+      if (holds === false) return false;
+      if (holds === undefined) isKnown = false;
+    }
+    return isKnown ? true : undefined;
+  }
+
+  #knownToHold(test: Test, facts: number, id: number, isEdited: boolean): boolean | undefined {
+    switch (test.kind) {
+      case 'attribute':
+        return test.fact === 0 || isEdited ? undefined : (facts & test.fact) !== 0;
+      case 'prefix':
+        return this.classes.isIn(id, test.index);
+      case 'constant':
+        return test.value;
+      case 'not': {
+        const holds = this.#allHold(test.all, facts, id, isEdited);
+        return holds === undefined ? undefined : !holds;
+      }
     }
   }
 
-  /** Runs over a subject that has been loaded, and changes it. True = accepted. `place` is the prefix of class `bits`. */
-  run(subject: Subject, bits: number, place: PrefixAt, trace?: TraceStep[]): boolean {
+  /** Runs over a subject that has been loaded, and changes it. True = accepted. `place` is the prefix, of class `id`. */
+  run(subject: Subject, id: number, place: PrefixAt, trace?: TraceStep[]): boolean {
     const instructions = this.#instructions;
     for (let at = 0; at < instructions.length;) {
       const instruction = instructions[at]!;
-      const failed = this.#firstFailed(instruction.tests, subject, bits, place);
+      const failed = this.#firstFailed(instruction.tests, subject, id);
       if (failed) {
         if (trace) trace.push(traced(instruction, failed.text, null));
         at = instruction.otherwise;
@@ -179,22 +267,21 @@ export class Program {
     return false;
   }
 
-  #firstFailed(tests: readonly Test[], subject: Subject, bits: number, place: PrefixAt): Test | undefined {
-    for (let i = 0; i < tests.length; i++) if (!this.#holds(tests[i]!, subject, bits, place)) return tests[i];
+  #firstFailed(tests: readonly Test[], subject: Subject, id: number): Test | undefined {
+    for (let i = 0; i < tests.length; i++) if (!this.#holds(tests[i]!, subject, id)) return tests[i];
     return undefined;
   }
 
-  #holds(test: Test, subject: Subject, bits: number, place: PrefixAt): boolean {
+  #holds(test: Test, subject: Subject, id: number): boolean {
     switch (test.kind) {
       case 'attribute':
         return test.holds(subject);
       case 'prefix':
-        if (this.#sets.length <= MOST_SETS) return (bits & (1 << test.index)) !== 0;
-        return this.#sets[test.index]!.matches(place.address, place.at, place.words, place.length);
+        return this.classes.isIn(id, test.index);
       case 'constant':
         return test.value;
       case 'not':
-        return this.#firstFailed(test.all, subject, bits, place) !== undefined;
+        return this.#firstFailed(test.all, subject, id) !== undefined;
     }
   }
 

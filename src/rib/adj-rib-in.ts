@@ -5,12 +5,11 @@
  * Whatever cannot be parsed at all comes back as an error that ends this one session; a malformed attribute set means
  * that the message's prefixes are withdrawn (RFC 7606). Nothing here looks at other peers.
  *
- * A peer with an import filter goes another way inside `#reach`: the filter judges each new path, and the path keeps what
- * was received beside what policy made of it. Peers without one pay nothing for that.
+ * Where a peer has an import filter, it is asked once per message; only where its verdict depends on the prefix, once per
+ * prefix. What it lets through as it is goes the way of all paths; what it rejects or changes keeps what was received
+ * (`received-paths.ts`). Peers without one pay nothing for that.
  */
 import {
-  AttributeCode,
-  AttributeFlag as WireFlag,
   BgpError,
   Disposition,
   MpLayout,
@@ -27,11 +26,22 @@ import {
 } from 'bgp-parse';
 import { AttributeFlag, BlockContext, scanContextOf } from './columns/attribute-pool.js';
 import type { AttributePool } from './columns/attribute-pool.js';
-import { PathFlag } from './columns/path-table.js';
+import { POLICED, PathFlag } from './columns/path-table.js';
 import type { FamilyRib } from './family-rib.js';
+import { MIXED } from './import-filter.js';
 import type { ImportFilter } from './import-filter.js';
 import { takeWithinLimit } from './prefix-limit.js';
+import type { ReceivedPaths } from './received-paths.js';
 import type { RibPeer } from './rib-peers.js';
+import {
+  copyWithoutMp,
+  invalidNlri,
+  isNoDestination,
+  isOnlyAttribute,
+  isWholePrefix,
+  mpNlriError,
+  readMasked,
+} from './update-parts.js';
 
 /** Told when the peer has said all it has of a family (RFC 4724 §2). */
 export type EndOfRibListener = (peer: RibPeer, rib: FamilyRib) => void;
@@ -39,16 +49,21 @@ export type EndOfRibListener = (peer: RibPeer, rib: FamilyRib) => void;
 export class AdjRibIn {
   readonly #ribs: readonly [FamilyRib, FamilyRib];
   readonly #attributes: AttributePool;
+  readonly #paths: ReceivedPaths;
   readonly #onEndOfRib: EndOfRibListener;
   readonly #layout = new UpdateLayout();
   readonly #mp = new MpLayout();
   readonly #scratch = new Uint8Array((1 << 16) + 64);
-  /** Seconds since the start, set by the owner once per turn. */
-  nowSeconds = 0;
 
-  constructor(ribs: readonly [FamilyRib, FamilyRib], attributes: AttributePool, onEndOfRib: EndOfRibListener) {
+  constructor(
+    ribs: readonly [FamilyRib, FamilyRib],
+    attributes: AttributePool,
+    paths: ReceivedPaths,
+    onEndOfRib: EndOfRibListener,
+  ) {
     this.#ribs = ribs;
     this.#attributes = attributes;
+    this.#paths = paths;
     this.#onEndOfRib = onEndOfRib;
   }
 
@@ -223,7 +238,7 @@ export class AdjRibIn {
     if (peer.paths[rib.index]! + (end - at) > peer.watchAt) {
       return this.#takeLimited(peer, rib, attribute, bytes, at, end);
     }
-    return this.#take(peer, rib, attribute, bytes, at, end);
+    return this.#judgeAndTake(peer, rib, attribute, bytes, at, end);
   }
 
   /** Apart, because its closure would cost every message 40 octets. */
@@ -236,14 +251,54 @@ export class AdjRibIn {
     end: number,
   ): BgpError | undefined {
     return takeWithinLimit(peer.limit!, peer, rib, bytes, at, end, (from, to) =>
-      this.#take(peer, rib, attribute, bytes, from, to),
+      this.#judgeAndTake(peer, rib, attribute, bytes, from, to),
     );
   }
 
+  #judgeAndTake(
+    peer: RibPeer,
+    rib: FamilyRib,
+    attribute: number,
+    bytes: Uint8Array,
+    at: number,
+    end: number,
+  ): BgpError | undefined {
+    const filter = peer.session.importFilter;
+    if (filter === undefined) return this.#take(peer, rib, attribute, attribute, bytes, at, end);
+    const verdict = filter.judgeSet(rib, attribute);
+    if (verdict === MIXED) return this.#takeRuns(peer, rib, filter, attribute, bytes, at, end);
+    return this.#take(peer, rib, attribute, verdict, bytes, at, end);
+  }
+
+  /** Where the verdict depends on the prefix: prefixes in a row with the same one together. */
+  #takeRuns(
+    peer: RibPeer,
+    rib: FamilyRib,
+    filter: ImportFilter,
+    attribute: number,
+    bytes: Uint8Array,
+    at: number,
+    end: number,
+  ): BgpError | undefined {
+    const idOctets = peer.addPath[rib.index] ? 4 : 0;
+    while (at < end) {
+      // What cannot be parsed is met by `#take`, with whatever verdict.
+      const isWhole = isWholePrefix(bytes, at + idOctets, end, rib.prefixes.maxLength);
+      const verdict = isWhole ? filter.judgeRun(rib, bytes, at, end, idOctets, attribute) : attribute;
+      const next = isWhole ? filter.runEnd : end;
+      const error = this.#take(peer, rib, attribute, verdict, bytes, at, next);
+      if (error) return error;
+      at = next;
+    }
+    return undefined;
+  }
+
+  /** `verdict`: what import policy makes of the set for these prefixes (see `ImportFilter`). */
   #take(
     peer: RibPeer,
     rib: FamilyRib,
     attribute: number,
+    verdict: number,
     bytes: Uint8Array,
     at: number,
     end: number,
@@ -254,7 +309,6 @@ export class AdjRibIn {
     const peerId = peer.id;
     attributes.noteGiver(attribute, peerId);
     const withPathIds = peer.addPath[rib.index]!;
-    const filter = peer.session.importFilter;
     const isV4 = rib.index === 0;
     const maxLength = prefixes.maxLength;
     let added = 0;
@@ -297,8 +351,8 @@ export class AdjRibIn {
       while (path !== 0 && (paths.peer[path] !== peerId || (withPathIds && paths.pathId![path] !== pathId))) {
         path = paths.next[path]!;
       }
-      if (filter !== undefined) {
-        this.#reachFiltered(peer, rib, filter, id, path, attribute, pathId);
+      if (verdict !== attribute || (path !== 0 && (paths.flags[path]! & POLICED) !== 0)) {
+        this.#reachJudged(peer, rib, id, path, attribute, pathId, verdict);
         continue;
       }
       if (path !== 0) {
@@ -326,27 +380,28 @@ export class AdjRibIn {
         }
         peer.paths[rib.index] = peer.paths[rib.index]! + 1;
       }
-      paths.changedAt[path] = this.nowSeconds;
+      paths.changedAt[path] = this.#paths.nowSeconds;
       rib.markDirty(id);
     }
     attributes.references[attribute] = attributes.references[attribute]! + added;
     return undefined;
   }
 
-  /** The same for one prefix of a peer with an import filter; `path` is the one it had, 0 = none. */
-  #reachFiltered(
+  /** The same for one prefix where policy leaves a mark, or has left one; `path` is the one it had, 0 = none. */
+  #reachJudged(
     peer: RibPeer,
     rib: FamilyRib,
-    filter: ImportFilter,
     id: number,
     path: number,
     attribute: number,
     pathId: number,
+    verdict: number,
   ): void {
     const { paths, prefixes } = rib;
     if (path !== 0) {
-      paths.flags[path] = paths.flags[path]! & ~PathFlag.stale;
-      if (paths.receivedOf(path) === attribute) return;
+      const flags = (paths.flags[path] = paths.flags[path]! & ~PathFlag.stale);
+      const before = (flags & PathFlag.rejected) !== 0 ? 0 : paths.attribute[path]!;
+      if (verdict === before && paths.receivedOf(path) === attribute) return;
     } else {
       path = paths.take();
       paths.peer[path] = peer.id;
@@ -363,67 +418,9 @@ export class AdjRibIn {
       }
       peer.paths[rib.index] = peer.paths[rib.index]! + 1;
     }
-    this.#setJudged(peer, rib, path, attribute, filter.judge(rib, id, attribute));
-    paths.changedAt[path] = this.nowSeconds;
+    this.#paths.setJudged(peer, rib, path, attribute, verdict);
+    paths.changedAt[path] = this.#paths.nowSeconds;
     rib.markDirty(id);
-  }
-
-  /** Puts a judged attribute set into a path, in place of what is there. `verdict`: see `ImportFilter`. */
-  #setJudged(peer: RibPeer, rib: FamilyRib, path: number, received: number, verdict: number): void {
-    const attributes = this.#attributes;
-    const { paths } = rib;
-    const oldReceived = paths.received![path]!;
-    const oldAttribute = paths.attribute[path]!;
-    attributes.retain(received);
-    paths.attribute[path] = verdict === 0 ? received : verdict;
-    if (verdict !== 0 && verdict !== received) {
-      attributes.noteGiver(verdict, peer.id);
-      attributes.retain(verdict);
-      paths.received![path] = received;
-    } else {
-      paths.received![path] = 0;
-    }
-    const wasRejected = (paths.flags[path]! & PathFlag.rejected) !== 0;
-    if (wasRejected !== (verdict === 0)) {
-      paths.flags[path] = paths.flags[path]! ^ PathFlag.rejected;
-      peer.rejected[rib.index] = peer.rejected[rib.index]! + (wasRejected ? -1 : 1);
-    }
-    if (oldReceived !== 0) attributes.release(oldReceived);
-    if (oldAttribute !== 0) attributes.release(oldAttribute);
-  }
-
-  /** Judges again every path of the peers marked in `changed` (by PeerId), and makes dirty what comes out differently. */
-  refilter(rib: FamilyRib, changed: Uint8Array, peers: readonly RibPeer[]): void {
-    if (!peers.some((peer) => peer.paths[rib.index]! > 0)) return;
-    const { prefixes, paths } = rib;
-    paths.useReceived();
-    const byId: (RibPeer | undefined)[] = [];
-    for (const peer of peers) byId[peer.id] = peer;
-    for (let id = 1; id < prefixes.end; id++) {
-      for (let path = prefixes.firstPath[id]!; path !== 0; path = paths.next[path]!) {
-        if (changed[paths.peer[path]!] !== 1) continue;
-        const peer = byId[paths.peer[path]!]!;
-        const received = paths.receivedOf(path);
-        const filter = peer.session.importFilter;
-        const verdict = filter ? filter.judge(rib, id, received) : received;
-        const before = (paths.flags[path]! & PathFlag.rejected) !== 0 ? 0 : paths.attribute[path]!;
-        if (verdict === before) continue;
-        this.#setJudged(peer, rib, path, received, verdict);
-        rib.markDirty(id);
-      }
-    }
-  }
-
-  /** What a path that leaves has because of policy. */
-  #dropMarks(peer: RibPeer, rib: FamilyRib, path: number): void {
-    const { paths } = rib;
-    const received = paths.received![path]!;
-    if (received !== 0) this.#attributes.release(received);
-    paths.received![path] = 0;
-    if ((paths.flags[path]! & PathFlag.rejected) !== 0) {
-      peer.rejected[rib.index] = peer.rejected[rib.index]! - 1;
-      paths.flags[path] = paths.flags[path]! & ~PathFlag.rejected;
-    }
   }
 
   #withdraw(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, at: number, end: number): BgpError | undefined {
@@ -431,7 +428,6 @@ export class AdjRibIn {
     const paths = rib.paths;
     const attributes = this.#attributes;
     const peerId = peer.id;
-    const policed = paths.received !== undefined;
     let removed = 0;
     const withPathIds = peer.addPath[rib.index]!;
     const isV4 = rib.index === 0;
@@ -465,13 +461,13 @@ export class AdjRibIn {
       const first = prefixes.firstPath[id]!;
       if (first !== 0 && !withPathIds && paths.peer[first] === peerId && paths.next[first] === 0) {
         prefixes.firstPath[id] = 0;
-        if (policed) this.#dropMarks(peer, rib, first);
+        this.#paths.dropMarks(peer, rib, first);
         attributes.release(paths.attribute[first]!);
         paths.release(first);
         removed++;
         rib.markDirty(id);
       } else {
-        this.removePath(peer, rib, id, withPathIds ? pathId : -1);
+        this.#paths.removePath(peer, rib, id, withPathIds ? pathId : -1);
       }
     }
     rib.occupied -= removed;
@@ -479,193 +475,8 @@ export class AdjRibIn {
     return undefined;
   }
 
-  /** Takes the peer's path of a prefix out; `pathId` -1 = the one without. False when there is none. */
-  removePath(peer: RibPeer, rib: FamilyRib, id: number, pathId: number): boolean {
-    const paths = rib.paths;
-    let before = 0;
-    let path = rib.prefixes.firstPath[id]!;
-    while (path !== 0 && (paths.peer[path] !== peer.id || (pathId >= 0 && paths.pathId![path] !== pathId))) {
-      before = path;
-      path = paths.next[path]!;
-    }
-    if (path === 0) return false;
-    this.unlink(peer, rib, id, before, path);
-    return true;
-  }
-
-  /** Unlinks `path`, which follows `before` (0 = it is the first) in the chain of prefix `id`. */
-  unlink(peer: RibPeer, rib: FamilyRib, id: number, before: number, path: number): void {
-    const paths = rib.paths;
-    const next = paths.next[path]!;
-    if (before === 0) {
-      rib.prefixes.firstPath[id] = next;
-      if (next === 0) rib.occupied--;
-    } else {
-      paths.next[before] = next;
-    }
-    if (paths.received) this.#dropMarks(peer, rib, path);
-    this.#attributes.release(paths.attribute[path]!);
-    paths.release(path);
-    peer.paths[rib.index] = peer.paths[rib.index]! - 1;
-    rib.markDirty(id);
-  }
-
-  /** Adds or replaces the peer's path of a prefix: for paths that do not come off the wire. */
-  setPath(peer: RibPeer, rib: FamilyRib, id: number, attribute: number): void {
-    this.removePath(peer, rib, id, -1);
-    const paths = rib.paths;
-    const path = paths.take();
-    paths.peer[path] = peer.id;
-    paths.attribute[path] = attribute;
-    paths.flags[path] = 0;
-    paths.changedAt[path] = this.nowSeconds;
-    if (paths.pathId) paths.pathId[path] = 0;
-    paths.next[path] = rib.prefixes.firstPath[id]!;
-    if (paths.next[path] === 0) rib.occupied++;
-    rib.prefixes.firstPath[id] = path;
-    this.#attributes.references[attribute] = this.#attributes.references[attribute]! + 1;
-    peer.paths[rib.index] = peer.paths[rib.index]! + 1;
-    rib.markDirty(id);
-  }
-
-  /** Marks every path of the peer stale; they stay in use (RFC 4724 §4.2). */
-  markStale(peer: RibPeer, rib: FamilyRib): void {
-    const { prefixes, paths } = rib;
-    for (let id = 1; id < prefixes.end; id++) {
-      for (let path = prefixes.firstPath[id]!; path !== 0; path = paths.next[path]!) {
-        if (paths.peer[path] === peer.id) paths.flags[path] = paths.flags[path]! | PathFlag.stale;
-      }
-    }
-    peer.stale[rib.index] = peer.paths[rib.index]!;
-  }
-
-  /** Removes the paths of `peer` that `all` or their stale flag condemns. Walks the table. */
-  sweep(peer: RibPeer, rib: FamilyRib, all: boolean): number {
-    let removed = 0;
-    peer.stale[rib.index] = 0;
-    if (peer.paths[rib.index] === 0) return 0;
-    const { prefixes, paths } = rib;
-    for (let id = 1; id < prefixes.end; id++) {
-      let before = 0;
-      let path = prefixes.firstPath[id]!;
-      while (path !== 0) {
-        const next = paths.next[path]!;
-        if (paths.peer[path] === peer.id && (all || (paths.flags[path]! & PathFlag.stale) !== 0)) {
-          this.unlink(peer, rib, id, before, path);
-          removed++;
-        } else {
-          before = path;
-        }
-        path = next;
-      }
-    }
-    return removed;
-  }
-
-  /** RFC 9494 §4.2: stale paths get LLGR_STALE; those with NO_LLGR go. Returns how many are kept. */
-  makeLongLived(peer: RibPeer, rib: FamilyRib): number {
-    const { prefixes, paths } = rib;
-    const attributes = this.#attributes;
-    const filter = peer.session.importFilter;
-    let kept = 0;
-    for (let id = 1; id < prefixes.end; id++) {
-      let before = 0;
-      let path = prefixes.firstPath[id]!;
-      while (path !== 0) {
-        const next = paths.next[path]!;
-        if (paths.peer[path] === peer.id && (paths.flags[path]! & PathFlag.stale) !== 0) {
-          const received = paths.receivedOf(path);
-          const marked = attributes.longLived(paths.attribute[path]!) === 0 ? 0 : attributes.longLived(received);
-          if (marked === 0) {
-            this.unlink(peer, rib, id, before, path);
-            path = next;
-            continue;
-          }
-          kept++;
-          if (filter) this.#setJudged(peer, rib, path, marked, filter.judge(rib, id, marked));
-          else if (marked !== received) {
-            attributes.retain(marked);
-            attributes.release(received);
-            paths.attribute[path] = marked;
-          }
-          rib.markDirty(id);
-        }
-        before = path;
-        path = next;
-      }
-    }
-    return kept;
-  }
-
   #countMalformed(peer: RibPeer, what: string): void {
     peer.malformedUpdates++;
     peer.lastMalformed = what;
   }
-}
-
-/** Up to 32 bits of an address from `at`, zero past `bits`. */
-function readMasked(bytes: Uint8Array, at: number, bits: number): number {
-  if (bits === 24) return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8);
-  if (bits > 24) {
-    const value = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-    return bits === 32 ? value : value & (-1 << (32 - bits));
-  }
-  if (bits === 0) return 0;
-  let value = bytes[at]! << 24;
-  if (bits > 8) value |= bytes[at + 1]! << 16;
-  if (bits > 16) value |= bytes[at + 2]! << 8;
-  return value & (-1 << (32 - bits));
-}
-
-/** Multicast (224.0.0.0/4, ff00::/8) or link-local (fe80::/10), the whole prefix. */
-function isNoDestination(bytes: Uint8Array, at: number, length: number, isV4: boolean): boolean {
-  const first = bytes[at]!;
-  if (isV4) return first < 0xf0;
-  return length >= 8 && (first === 0xff || (first === 0xfe && length >= 10 && (bytes[at + 1]! & 0xc0) === 0x80));
-}
-
-function isOnlyAttribute(bytes: Uint8Array, start: number, end: number, valueStart: number, valueEnd: number): boolean {
-  return valueEnd === end && valueStart - start === ((bytes[start]! & WireFlag.extendedLength) !== 0 ? 4 : 3);
-}
-
-/** RFC 7606 §5.3: prefixes that cannot be parsed end the session (RFC 4271 §6.3: Invalid Network Field). */
-function invalidNlri(peer: RibPeer, rib: FamilyRib): BgpError {
-  peer.malformedUpdates++;
-  peer.lastMalformed = `${rib.family} prefixes cannot be parsed`;
-  return new BgpError(
-    `UPDATE: ${rib.family} prefixes cannot be parsed`,
-    NotificationCode.update,
-    UpdateSubcode.invalidNetworkField,
-  );
-}
-
-/** RFC 4760 §7: prefixes in an MP attribute: Optional Attribute Error, with the attribute as data (RFC 4271 §6.3). */
-function mpNlriError(error: BgpError, bytes: Uint8Array, valueStart: number, valueEnd: number): BgpError {
-  if (error.subcode !== UpdateSubcode.invalidNetworkField) return error;
-  // Two octets in front of a short value stands its code; of one with an extended length below 256, a zero.
-  const code = bytes[valueStart - 2];
-  const short = valueEnd - valueStart < 256 && (code === AttributeCode.mpReach || code === AttributeCode.mpUnreach);
-  const data = bytes.slice(valueStart - (short ? 3 : 4), valueEnd);
-  return new BgpError(error.message, NotificationCode.update, UpdateSubcode.optionalAttribute, data);
-}
-
-/** Attributes of bytes[start, end) but MP_REACH_NLRI and MP_UNREACH_NLRI; an overrun at the end stays one. */
-function copyWithoutMp(bytes: Uint8Array, start: number, end: number, target: Uint8Array): number {
-  let at = start;
-  let to = 0;
-  while (at < end) {
-    let next = end;
-    let code = -1;
-    if (end - at >= 3) {
-      const extended = (bytes[at]! & WireFlag.extendedLength) !== 0;
-      const length = extended ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!;
-      next = Math.min(end, at + (extended ? 4 : 3) + length);
-      code = bytes[at + 1]!;
-    }
-    if (code !== AttributeCode.mpReach && code !== AttributeCode.mpUnreach) {
-      for (let i = at; i < next; i++) target[to++] = bytes[i]!;
-    }
-    at = next;
-  }
-  return to;
 }

@@ -16,11 +16,13 @@ import { PrefixFlag } from './columns/prefix-table.js';
 import { Decision } from './decision.js';
 import { FamilyRib } from './family-rib.js';
 import type { ImportFilter } from './import-filter.js';
+import { ImportChange, ImportWalk } from './import-walk.js';
 import { PLAIN_INGRESS } from './ingress.js';
 import { Multipath } from './multipath.js';
 import { NextHops } from './next-hops.js';
 import type { NextHopTracker } from './next-hops.js';
 import type { PrefixLimit } from './prefix-limit.js';
+import { ReceivedPaths } from './received-paths.js';
 import { RibPeers } from './rib-peers.js';
 import type { RibPeer, RibSession } from './rib-peers.js';
 
@@ -55,10 +57,10 @@ export class Rib {
   readonly decision: Decision;
   readonly multipath: Multipath;
   readonly #adjRibIn: AdjRibIn;
+  readonly #paths: ReceivedPaths;
   /** Peers whose paths are to be swept at the next turn: one walk serves all that went down together. */
   #gone: RibPeer[] = [];
-  /** Peers whose paths are to be judged again at the next turn: one walk serves a reload that changes many. */
-  #refiltered: RibPeer[] = [];
+  readonly #importWalk: ImportWalk;
   #changedNextHops = false;
   #nextHopChanged = new Uint8Array(64);
   /** Queue positions at the last `collect`; what died before them may go once they have been decided. */
@@ -74,7 +76,9 @@ export class Rib {
     this.attributes = new AttributePool(options.identity, this.nextHops, options.seed);
     this.decision = new Decision(this.attributes, this.peers, this.nextHops);
     this.multipath = new Multipath(this.attributes, this.peers, this.nextHops, this.decision);
-    this.#adjRibIn = new AdjRibIn(this.families, this.attributes, (peer, rib) => {
+    this.#paths = new ReceivedPaths(this.attributes);
+    this.#importWalk = new ImportWalk(this.families, this.peers, this.#paths);
+    this.#adjRibIn = new AdjRibIn(this.families, this.attributes, this.#paths, (peer, rib) => {
       this.endOfRib(peer, rib.family);
       options.onEndOfRib?.(peer, rib.family);
     });
@@ -86,11 +90,11 @@ export class Rib {
 
   /** Seconds since the start, for the age of paths. */
   set nowSeconds(seconds: number) {
-    this.#adjRibIn.nowSeconds = seconds;
+    this.#paths.nowSeconds = seconds;
   }
 
   get nowSeconds(): number {
-    return this.#adjRibIn.nowSeconds;
+    return this.#paths.nowSeconds;
   }
 
   /** A peer that has not been seen; undefined = too many peers. */
@@ -121,7 +125,7 @@ export class Rib {
       if (peer.addPath[rib.index]) rib.paths.usePathIds();
       peer.endOfRib[rib.index] = false;
       const keeps = sameSpeaker && peer.negotiated[rib.index] && keepStale.includes(rib.family);
-      if (!keeps) this.#adjRibIn.sweep(peer, rib, true);
+      if (!keeps) this.#paths.sweep(peer, rib, true);
     }
   }
 
@@ -146,34 +150,34 @@ export class Rib {
       if (families.includes(rib.family)) {
         // "Any route previously marked as stale MUST be deleted": a second restart in a row. But not before the long-lived
         // stale time is over (RFC 9494 §4.2).
-        if (peer.stale[rib.index]! > 0 && !longLived.includes(rib.family)) this.#adjRibIn.sweep(peer, rib, false);
-        this.#adjRibIn.markStale(peer, rib);
+        if (peer.stale[rib.index]! > 0 && !longLived.includes(rib.family)) this.#paths.sweep(peer, rib, false);
+        this.#paths.markStale(peer, rib);
       } else {
-        this.#adjRibIn.sweep(peer, rib, true);
+        this.#paths.sweep(peer, rib, true);
       }
     }
   }
 
   /** The peer begins to say everything again (RFC 7313 §4): what it does not repeat goes at `endOfRib`. */
   beginRefresh(peer: RibPeer, family: Family): void {
-    this.#adjRibIn.markStale(peer, this.family(family));
+    this.#paths.markStale(peer, this.family(family));
   }
 
   /** The peer has said all it has: what is still stale goes. */
   endOfRib(peer: RibPeer, family: Family): void {
     const rib = this.family(family);
     peer.endOfRib[rib.index] = true;
-    if (peer.stale[rib.index]! > 0) this.#adjRibIn.sweep(peer, rib, false);
+    if (peer.stale[rib.index]! > 0) this.#paths.sweep(peer, rib, false);
   }
 
   /** Stale paths of the peer go (the restart time is over). Returns how many. */
   sweepStale(peer: RibPeer, family: Family): number {
-    return this.#adjRibIn.sweep(peer, this.family(family), false);
+    return this.#paths.sweep(peer, this.family(family), false);
   }
 
   /** RFC 9494 §4.2: stale paths get LLGR_STALE; those with NO_LLGR go. Returns how many are kept. */
   makeLongLived(peer: RibPeer, family: Family): number {
-    return this.#adjRibIn.makeLongLived(peer, this.family(family));
+    return this.#paths.makeLongLived(peer, this.family(family));
   }
 
   /** The peer has left the configuration; its id is used again once nothing names it. */
@@ -182,7 +186,7 @@ export class Rib {
     this.#dyingPeers.push(peer);
   }
 
-  /** Import policy of the peer has changed: its paths are judged again at the next turn. */
+  /** Import policy of the peer has changed: its paths are judged again, see `judgeAgain`. */
   setImport(peer: RibPeer, accept: boolean, filter?: ImportFilter, group?: string): void {
     this.#takeImport(peer, { ...peer.session, importAccept: accept, importFilter: filter, group });
   }
@@ -190,9 +194,21 @@ export class Rib {
   #takeImport(peer: RibPeer, session: RibSession): void {
     const { importAccept, importFilter } = peer.session;
     this.peers.update(peer, session);
-    if (session.importFilter) for (const rib of this.families) rib.paths.useReceived();
-    if (session.importFilter !== importFilter && !this.#refiltered.includes(peer)) this.#refiltered.push(peer);
-    if (session.importAccept !== importAccept) this.#markPeerDirty(peer);
+    const change =
+      (session.importFilter === importFilter ? 0 : ImportChange.filter) |
+      (session.importAccept === importAccept ? 0 : ImportChange.accept);
+    if (change !== 0) this.#importWalk.add(peer, change);
+  }
+
+  /** Paths are still to be judged by import policies that have changed. */
+  get isJudging(): boolean {
+    return this.#importWalk.isActive;
+  }
+
+  /** Judges paths of so many prefixes again, and makes dirty what comes out differently; true when there are more. */
+  judgeAgain(count: number): boolean {
+    this.#importWalk.run(count);
+    return this.isJudging;
   }
 
   /** The limit of prefixes from a peer has changed; undefined = none. */
@@ -221,14 +237,14 @@ export class Rib {
     const rib = this.family(family);
     const id = rib.findOrAdd(address, length);
     const attribute = this.attributes.intern(canonicalAttributes, 0, canonicalAttributes.length, BlockContext.local);
-    this.#adjRibIn.setPath(this.peers.get(0)!, rib, id, attribute);
+    this.#paths.setPath(this.peers.get(0)!, rib, id, attribute);
   }
 
   /** False when it was not originated. */
   unoriginate(family: Family, address: Uint8Array, length: number): boolean {
     const rib = this.family(family);
     const id = rib.find(address, length);
-    return id !== 0 && this.#adjRibIn.removePath(this.peers.get(0)!, rib, id, -1);
+    return id !== 0 && this.#paths.removePath(this.peers.get(0)!, rib, id, -1);
   }
 
   /** The kernel side's word on a next hop. */
@@ -241,22 +257,20 @@ export class Rib {
     this.#changedNextHops = true;
   }
 
+  /** Prefixes wait to be decided. */
+  get hasDirty(): boolean {
+    return this.families[0].dirty.size > 0 || this.families[1].dirty.size > 0;
+  }
+
   /** True when `drain` has something to do. */
   get hasWork(): boolean {
-    return (
-      this.families[0].dirty.size > 0 ||
-      this.families[1].dirty.size > 0 ||
-      this.#gone.length > 0 ||
-      this.#refiltered.length > 0 ||
-      this.#changedNextHops
-    );
+    return this.hasDirty || this.#gone.length > 0 || this.isJudging || this.#changedNextHops;
   }
 
   /** Makes dirty what peers lost and next hops changed since the last turn; call before `drain`. */
   prepare(): void {
     if (this.nextHops.hasLost) this.nextHops.noteFound(this.attributes.nextHopsInUse());
     this.#sweepGone();
-    if (this.#refiltered.length > 0) this.#refilter();
     if (this.#changedNextHops) this.#markNextHopsDirty();
   }
 
@@ -358,35 +372,13 @@ export class Rib {
         while (path !== 0) {
           const next = paths.next[path]!;
           const peerId = paths.peer[path]!;
-          if (condemned[peerId] === 1) this.#adjRibIn.unlink(this.peers.get(peerId)!, rib, id, before, path);
+          if (condemned[peerId] === 1) this.#paths.unlink(this.peers.get(peerId)!, rib, id, before, path);
           else before = path;
           path = next;
         }
       }
     }
     if (nextHops.isTracked) nextHops.noteLost(attributes.nextHopsInUse());
-  }
-
-  #refilter(): void {
-    const peers = this.#refiltered;
-    this.#refiltered = [];
-    const changed = new Uint8Array(this.peers.count);
-    for (const peer of peers) changed[peer.id] = 1;
-    for (const rib of this.families) this.#adjRibIn.refilter(rib, changed, peers);
-  }
-
-  #markPeerDirty(peer: RibPeer): void {
-    for (const rib of this.families) {
-      if (peer.paths[rib.index] === 0) continue;
-      const { prefixes, paths } = rib;
-      for (let id = 1; id < prefixes.end; id++) {
-        for (let path = prefixes.firstPath[id]!; path !== 0; path = paths.next[path]!) {
-          if (paths.peer[path] !== peer.id) continue;
-          rib.markDirty(id);
-          break;
-        }
-      }
-    }
   }
 
   #markNextHopsDirty(): void {

@@ -134,7 +134,7 @@ export class AttributePool {
   made = 0;
 
   /** Told of every set that dies. */
-  readonly memos = new Set<AttributeMemo>();
+  memos: readonly AttributeMemo[] = [];
   /** Octets per second of the sets with a link bandwidth community; the others are absent. */
   readonly bandwidth = new Map<number, number>();
 
@@ -324,6 +324,15 @@ export class AttributePool {
     const edited = (this.#edited ??= new Uint8Array(this.#canonical.length));
     const length = editAttributes(bytes, start, end, new Map([[AttributeCode.communities, { flags, value }]]), edited);
     return length < 0 ? 0 : this.internPoliced(edited, 0, length, id);
+  }
+
+  /** To be told of every set that dies. */
+  addMemo(memo: AttributeMemo): void {
+    if (!this.memos.includes(memo)) this.memos = [...this.memos, memo];
+  }
+
+  dropMemo(memo: AttributeMemo): void {
+    this.memos = this.memos.filter((other) => other !== memo);
   }
 
   /** One reference more. */
@@ -519,7 +528,8 @@ export class AttributePool {
     }
     slots[hole] = 0;
     if (this.nextHop[id] !== 0) this.#nextHops.release(this.nextHop[id]!);
-    if (this.memos.size > 0) for (const memo of this.memos) memo.forget(id);
+    const { memos } = this;
+    for (let i = 0; i < memos.length; i++) memos[i]!.forget(id);
     if (this.bandwidth.size > 0) this.bandwidth.delete(id);
     const stored =
       this.#canonicalAt[id] === 0 ? this.#rawLength[id]! : this.#rawLength[id]! + this.#canonicalLength[id]!;

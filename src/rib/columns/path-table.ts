@@ -2,8 +2,8 @@
 /**
  * Adj-RIB-In: the paths of one family, addressed by `PathIndex` (> 0), chained per prefix.
  *
- * Cost: 15 octets per path, 4 more once any session of the family receives ADD-PATH, 4 more once any has an import
- * policy beyond accept and reject. `received` is what the peer sent where policy has put something else in its place,
+ * Cost: 15 octets per path, 4 more once any session of the family receives ADD-PATH, 4 more once any import policy has
+ * changed attributes. `received` is what the peer sent where policy has put something else in its place,
  * so that a policy change needs no refresh.
  */
 import { grow, grownCapacity } from './grow.js';
@@ -15,7 +15,12 @@ export const PathFlag = {
   ranked: 2,
   /** Import policy has rejected it. */
   rejected: 4,
+  /** Import policy has changed it: `received` is not 0. */
+  edited: 8,
 } as const;
+
+/** Import policy has left its mark: such a path must be taken apart with care. */
+export const POLICED = PathFlag.rejected | PathFlag.edited;
 
 const INITIAL_CAPACITY = 1024;
 
@@ -23,7 +28,7 @@ export class PathTable {
   peer: Uint16Array;
   /** What counts: as received, or what import policy made of it. One reference. */
   attribute: Int32Array;
-  /** Pre-policy attribute set, 0 = `attribute` is it. One reference. Allocated with the first import policy. */
+  /** Pre-policy attribute set where the path is marked `edited`, else 0. One reference. Allocated with the first of them. */
   received: Int32Array | undefined;
   next: Int32Array;
   flags: Uint8Array;
@@ -60,7 +65,6 @@ export class PathTable {
   release(path: number): void {
     this.count--;
     this.attribute[path] = 0;
-    if (this.received) this.received[path] = 0;
     this.next[path] = this.#firstFree;
     this.#firstFree = path;
   }
@@ -84,14 +88,13 @@ export class PathTable {
     this.pathId ??= new Uint32Array(this.attribute.length);
   }
 
-  useReceived(): void {
-    this.received ??= new Int32Array(this.attribute.length);
+  useReceived(): Int32Array {
+    return (this.received ??= new Int32Array(this.attribute.length));
   }
 
   /** The attribute set as the peer sent it. */
   receivedOf(path: number): number {
-    const received = this.received === undefined ? 0 : this.received[path]!;
-    return received === 0 ? this.attribute[path]! : received;
+    return (this.flags[path]! & PathFlag.edited) === 0 ? this.attribute[path]! : this.received![path]!;
   }
 
   #growColumns(needed: number): void {
