@@ -9,7 +9,7 @@
 import { AttributeCode, AttributeFlag, MessageType } from 'bgp-parse';
 import type { FamilyRib } from '../rib/family-rib.js';
 import { SourceKind } from '../rib/rib-peers.js';
-import { Verdict } from '../policy/export-filter.js';
+import { MIXED, Verdict } from '../policy/export-filter.js';
 import type { EditedAttributes, ExportFilter } from '../policy/export-filter.js';
 import type { DefaultRoute, GroupParameters } from './group-parameters.js';
 import type { OutgoingAttributes } from './outgoing-attributes.js';
@@ -81,6 +81,20 @@ export class WithoutDefault implements ExportFilter {
   judge(rib: FamilyRib, prefixId: number, attribute: number, source: number): number {
     if (rib.prefixes.length[prefixId] === 0) return Verdict.rejected;
     return this.#base ? this.#base.judge(rib, prefixId, attribute, source) : Verdict.asIs;
+  }
+
+  judgeAll(
+    rib: FamilyRib,
+    ids: Int32Array,
+    count: number,
+    attribute: number,
+    source: number,
+    verdicts: Int32Array,
+  ): number {
+    for (let i = 0; i < count; i++) verdicts[i] = this.judge(rib, ids[i]!, attribute, source);
+    const first = verdicts[0]!;
+    for (let i = 1; i < count; i++) if (verdicts[i] !== first) return MIXED;
+    return first;
   }
 
   edit(rib: FamilyRib, prefixId: number, attribute: number, source: number): EditedAttributes {
