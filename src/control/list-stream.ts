@@ -5,6 +5,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../support/clock.js';
+import type { Turns } from './turns.js';
 
 /** Octets (roughly: UTF-16 units) joined before a write. Larger gains nothing, smaller costs system calls. */
 const CHUNK = 32 * 1024;
@@ -22,17 +23,20 @@ export async function streamList(
   rows: Iterable<unknown> | AsyncIterable<unknown>,
   format: 'json' | 'ndjson',
   clock: Clock,
+  turns: Turns,
 ): Promise<void> {
   response.setHeader('content-type', format === 'json' ? 'application/json' : 'application/x-ndjson');
   const [open, between, close] = format === 'json' ? ['[', ',\n', ']\n'] : ['', '\n', ''];
   let chunk = open;
   let count = 0;
+  await turns.take();
   let sliceStart = clock.nowMs();
   const pause = async (): Promise<void> => {
-    await new Promise<void>((resolve) => clock.soon(resolve));
+    await turns.take();
     sliceStart = clock.nowMs();
   };
   try {
+    if (response.destroyed) return;
     const sync = Symbol.iterator in rows;
     const iterator = sync ? rows[Symbol.iterator]() : rows[Symbol.asyncIterator]();
     for (;;) {

@@ -24,10 +24,12 @@ import {
 } from './parameters.js';
 import type { Queries } from './queries.js';
 import type { TokenGate } from './token-gate.js';
+import type { Turns } from './turns.js';
 
 export interface RouteContext {
   readonly queries: Queries;
   readonly clock: Clock;
+  readonly turns: Turns;
   /** What commands have to pass; undefined = the permissions of the socket are enough. */
   readonly gate: TokenGate | undefined;
   /** Loads the configuration again; resolves with what changed, one line each, rejects with a `ControlError`. */
@@ -56,25 +58,25 @@ export async function handleRequest(
     const filter = readRouteFilter(parameters);
     const rows = context.queries.routes(filter);
     if (!rows) throw unknownPeer(filter.peer?.address ?? '');
-    await streamList(response, rows, readFormat(parameters), context.clock);
+    await streamList(response, rows, readFormat(parameters), context.clock, context.turns);
   } else if (noun === 'fib' && rest.length === 0) {
     readOnlyMethod(request);
     const format = readFormat(readParameters(search, ['format']));
-    await streamList(response, context.queries.fib(), format, context.clock);
+    await streamList(response, context.queries.fib(), format, context.clock, context.turns);
   } else if (noun === 'fib' && rest.length === 1 && rest[0] === 'diff') {
     readOnlyMethod(request);
     const format = readFormat(readParameters(search, ['format']));
     const differences = await context.queries.fibDiff().catch((error: unknown) => {
       throw new ControlError('refused', error instanceof Error ? error.message : String(error));
     });
-    await streamList(response, differences, format, context.clock);
+    await streamList(response, differences, format, context.clock, context.turns);
   } else if (noun === 'reload' && rest.length === 0) {
-    commandMethod(request, context);
+    await commandMethod(request, context);
     readParameters(search, []);
     await readBody(request);
     sendJson(response, { changes: await context.reload() });
   } else if ((noun === 'drain' || noun === 'undrain') && rest.length === 0) {
-    commandMethod(request, context);
+    await commandMethod(request, context);
     readParameters(search, []);
     await readBody(request);
     const refusal = context.queries.drain(noun === 'drain');
@@ -100,7 +102,7 @@ async function handlePeers(
   if (addressText === undefined) {
     readOnlyMethod(request);
     const format = readFormat(readParameters(search, ['format']));
-    return streamList(response, context.queries.peers(), format, context.clock);
+    return streamList(response, context.queries.peers(), format, context.clock, context.turns);
   }
   const address = readPeerName(addressText);
   readParameters(search, []);
@@ -111,7 +113,7 @@ async function handlePeers(
     return sendJson(response, peer);
   }
   const command = readPeerCommand(commandText);
-  commandMethod(request, context);
+  await commandMethod(request, context);
   const options = readCommandOptions(await readBody(request), command);
   if (!context.queries.peer(address)) throw unknownPeer(address);
   const refusal = context.queries.command(address, command, options);
@@ -147,9 +149,9 @@ function readOnlyMethod(request: IncomingMessage): void {
   if (request.method !== 'GET') throw new ControlError('method-not-allowed', 'only GET is possible here');
 }
 
-function commandMethod(request: IncomingMessage, context: RouteContext): void {
+async function commandMethod(request: IncomingMessage, context: RouteContext): Promise<void> {
   if (request.method !== 'POST') throw new ControlError('method-not-allowed', 'only POST is possible here');
-  context.gate?.pass(request.headers.authorization, request.socket.remoteAddress);
+  await context.gate?.pass(request.headers.authorization, request.socket.remoteAddress);
 }
 
 function readFormat(parameters: ReadonlyMap<string, string>): 'json' | 'ndjson' {

@@ -21,6 +21,7 @@ import type { Queries } from './queries.js';
 import { handleRequest, readTarget } from './routes.js';
 import type { Monitors } from './stream.js';
 import { TokenGate } from './token-gate.js';
+import { Turns } from './turns.js';
 import { guardSocket, prepareDirectory, type SocketGuard } from './unix-socket.js';
 
 export interface ControlOptions {
@@ -48,6 +49,8 @@ export interface ControlServer {
 }
 
 const MOST_CONNECTIONS = 256;
+/** How long a TCP connection may neither send nor take anything. */
+const STALLED_MS = 30_000;
 /** How long a daemon that holds the socket may take to show that it lives. */
 const PROBE_MS = 2000;
 /** How often it is looked whether the socket is still there: who cleans up /run takes it along. */
@@ -55,24 +58,34 @@ export const LOOK_MS = 5000;
 
 /** Opens the listeners. Rejects with one clear sentence when the socket or the port cannot be had. */
 export async function startControl(options: ControlOptions): Promise<ControlServer> {
-  // ws takes longer to load than the rest of the server, and is needed only by who monitors.
-  let monitors: Promise<Monitors> | undefined;
-  const loadMonitors = (): Promise<Monitors> =>
-    (monitors ??= import('./stream.js').then(({ createMonitors }) => createMonitors(options.clock, options.log)));
+  const turns = new Turns(options.clock);
+  const monitors: Promise<Monitors>[] = [];
+  /** Each server has its own: who reads over TCP takes no place of `bgpctl`. */
+  const monitorLoader = (): (() => Promise<Monitors>) => {
+    let loaded: Promise<Monitors> | undefined;
+    // ws takes longer to load than the rest of the server, and is needed only by who monitors.
+    return () => {
+      if (!loaded) {
+        loaded = import('./stream.js').then(({ createMonitors }) => createMonitors(options.clock, options.log, turns));
+        monitors.push(loaded);
+      }
+      return loaded;
+    };
+  };
 
-  const unix = newServer(options, loadMonitors, false);
+  const unix = newServer(options, turns, monitorLoader(), false);
   await listenUnix(unix, options);
   const servers = [unix];
   const cancelLook = watchSocket(unix, options);
   let httpPort: number | undefined;
   const close = async (): Promise<void> => {
     cancelLook();
-    if (monitors) (await monitors).close();
+    for (const each of monitors) (await each).close();
     await Promise.all(servers.map((server) => closeServer(server)));
   };
   if (options.http) {
     const { host, port } = options.http;
-    const tcp = newServer(options, loadMonitors, true);
+    const tcp = newServer(options, turns, monitorLoader(), true);
     try {
       await listen(tcp, { host, port });
     } catch (error) {
@@ -86,16 +99,32 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
   return { httpPort, close };
 }
 
-function newServer(options: ControlOptions, loadMonitors: () => Promise<Monitors>, overTcp: boolean): Server {
-  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 });
+function newServer(
+  options: ControlOptions,
+  turns: Turns,
+  loadMonitors: () => Promise<Monitors>,
+  overTcp: boolean,
+): Server {
+  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 5000 });
   server.maxConnections = MOST_CONNECTIONS;
+  // Over the socket a person may read slowly (a pager); a stranger may not keep a place for nothing.
+  if (overTcp) server.setTimeout(STALLED_MS);
   const gate = overTcp ? new TokenGate(options.token ?? (() => undefined), options.clock, options.log) : undefined;
   const context = () => {
     const queries = options.queries();
     if (!queries) throw new ControlError('starting', 'the daemon is still starting; try again');
-    return { queries, clock: options.clock, gate, reload: options.reload };
+    return { queries, clock: options.clock, turns, gate, reload: options.reload };
   };
+  const busy = new WeakSet<Duplex>();
   server.on('request', (request, response) => {
+    // Node begins every request of a pipeline at once, and would hold all answers: one at a time.
+    if (busy.has(request.socket)) {
+      request.socket.destroy();
+      return;
+    }
+    busy.add(request.socket);
+    const { socket } = request;
+    response.on('close', () => busy.delete(socket));
     answer(request, response, options.log, async () => handleRequest(request, response, context()));
   });
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {

@@ -15,6 +15,7 @@ import type { Log } from '../support/log.js';
 import { ControlError } from './control-error.js';
 import type { MonitorEventDto } from './dto.js';
 import type { Queries } from './queries.js';
+import type { Turns } from './turns.js';
 
 export interface Monitors {
   /** Takes over the connection of an upgrade request. Throws a `ControlError` when there are too many. */
@@ -37,7 +38,7 @@ const PING_INTERVAL_MS = 30_000;
 /** Clients have nothing to say. */
 const MOST_PAYLOAD_OCTETS = 1024;
 
-export function createMonitors(clock: Clock, log: Log): Monitors {
+export function createMonitors(clock: Clock, log: Log, turns: Turns): Monitors {
   const server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -49,7 +50,7 @@ export function createMonitors(clock: Clock, log: Log): Monitors {
       if (server.clients.size >= MOST_MONITORS)
         throw new ControlError('too-many', `there are already ${MOST_MONITORS} monitors`);
       server.handleUpgrade(request, stream, head, (socket) => {
-        new Monitor(socket, queries, clock, log);
+        new Monitor(socket, queries, clock, log, turns);
       });
     },
     close() {
@@ -66,6 +67,7 @@ class Monitor {
   readonly #socket: WebSocket;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #turns: Turns;
   /** The snapshot that is still to be sent; undefined when it has been. */
   #snapshot: Iterator<MonitorEventDto> | undefined;
   #queue: MonitorEventDto[] = [];
@@ -75,10 +77,11 @@ class Monitor {
   #pumping = false;
   #answered = true;
 
-  constructor(socket: WebSocket, queries: Queries, clock: Clock, log: Log) {
+  constructor(socket: WebSocket, queries: Queries, clock: Clock, log: Log, turns: Turns) {
     this.#socket = socket;
     this.#clock = clock;
     this.#log = log;
+    this.#turns = turns;
     const unsubscribe = queries.subscribe((event) => this.#push(event));
     const cancelPing = clock.every(PING_INTERVAL_MS, () => this.#ping());
     socket.on('pong', () => (this.#answered = true));
@@ -108,7 +111,7 @@ class Monitor {
   #schedule(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    this.#clock.soon(() => this.#pump());
+    this.#turns.call(() => this.#pump());
   }
 
   /** Sends until there is nothing left, the client is behind, or the slice is over; then arranges to be called again. */

@@ -11,6 +11,8 @@ import { ControlError } from './control-error.js';
 
 /** At most one line in the log per this time about wrong tokens. */
 const REFUSAL_LOG_INTERVAL_MS = 10_000;
+/** How long whoever shows a wrong token waits for the answer: with the connections of the server this bounds guesses. */
+const REFUSAL_DELAY_MS = 1000;
 
 export class TokenGate {
   readonly #token: () => string | undefined;
@@ -25,8 +27,8 @@ export class TokenGate {
     this.#log = log;
   }
 
-  /** Throws the refusal: `read-only` where no token is configured, `unauthorized` where it is missing or wrong. */
-  pass(authorization: string | undefined, from: string | undefined): void {
+  /** Rejects with the refusal: `read-only` where no token is configured, `unauthorized` where it is missing or wrong. */
+  async pass(authorization: string | undefined, from: string | undefined): Promise<void> {
     const token = this.#token();
     if (token === undefined) {
       throw new ControlError(
@@ -43,6 +45,8 @@ export class TokenGate {
       this.#lastLogMs = nowMs;
       this.#refusedSinceLog = 0;
     }
+    // Guesses take time, and a connection makes one at a time: what is not said within it is not heard.
+    await new Promise<void>((resolve) => this.#clock.after(REFUSAL_DELAY_MS, resolve));
     throw new ControlError('unauthorized', 'commands over HTTP need the token: Authorization: Bearer TOKEN');
   }
 }

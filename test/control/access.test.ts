@@ -90,7 +90,7 @@ t.test('commands over HTTP take the token, and the newest one', async (t) => {
   const command = (authorization: string | undefined) =>
     ask(where, '/v1/peers/192.168.245.172/reset', 'POST', '{}', authorization === undefined ? {} : { authorization });
 
-  for (const wrong of [
+  const guesses = [
     undefined,
     '',
     'Bearer',
@@ -101,8 +101,11 @@ t.test('commands over HTTP take the token, and the newest one', async (t) => {
     `Bearer ${TOKEN.slice(1)}`,
     `Bearer ${TOKEN.toUpperCase()}`,
     `Bearer ${TOKEN} ${TOKEN}`,
-  ]) {
-    const answer = await command(wrong);
+  ];
+  // Each waits for its answer; that is the point of it.
+  const answers = await Promise.all(guesses.map(command));
+  for (const [index, wrong] of guesses.entries()) {
+    const answer = answers[index]!;
     t.equal(answer.status, 401, `refused: ${wrong?.replaceAll(TOKEN, 'TOKEN')}`);
     t.equal(answer.headers['www-authenticate'], 'Bearer');
     t.notMatch(answer.text, /s3cr3t/i);
