@@ -36,6 +36,10 @@ export class RouteBatch {
   readonly #gateways: Gateways;
   readonly #objects: NexthopObjects;
   readonly #message: RouteMessage;
+  /** What the scratch message is filled for, but for the prefix; no table = nothing. */
+  #filledTable: FamilyTable | undefined;
+  #filledFor: KernelOperation = KernelOperation.add;
+  #filledCode = NO_GATEWAY;
   #hopsCode = NO_GATEWAY;
   #hops = NO_HOPS;
 
@@ -92,20 +96,32 @@ export class RouteBatch {
 
   clear(): void {
     this.count = 0;
+    // What a code stands for may be another until the next batch.
+    this.#filledTable = undefined;
   }
 
+  /** Most routes of a batch lead where the one before does: then only the prefix is filled in. */
   #queue(operation: KernelOperation, table: FamilyTable, row: number, code: number): void {
     const message = this.#message;
-    message.clear();
-    message.family = table.addressFamily;
+    if (code !== this.#filledCode || operation !== this.#filledFor || table !== this.#filledTable) {
+      this.#fill(message, operation, table, code);
+    }
     message.dstLength = table.rows.length[row]!;
     table.storeAddress(row, message.dst);
+    this.#kernel.queue(operation, message);
+  }
+
+  #fill(message: RouteMessage, operation: KernelOperation, table: FamilyTable, code: number): void {
+    message.clear();
+    this.#filledCode = code;
+    this.#filledFor = operation;
+    this.#filledTable = table;
+    message.family = table.addressFamily;
     message.table = this.#identity.table;
     message.protocol = this.#identity.protocol;
     message.priority = this.#identity.metric(table.addressFamily);
     if (operation === KernelOperation.remove) message.scope = RT_SCOPE_NOWHERE;
     else this.#lead(message, code);
-    this.#kernel.queue(operation, message);
   }
 
   #lead(message: RouteMessage, code: number): void {

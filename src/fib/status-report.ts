@@ -8,7 +8,7 @@ export class StatusReport {
   #pairs = new Uint32Array(0);
   #count = 0;
 
-  /** `send` may keep the array. */
+  /** `send` may keep the array: it gets a copy. */
   constructor(send: (pairs: Uint32Array, count: number) => void) {
     this.#send = send;
   }
@@ -27,7 +27,10 @@ export class StatusReport {
   }
 
   #makeRoom(): void {
-    if (this.#count === CAPACITY) this.flush();
+    if (this.#count === CAPACITY) {
+      this.flush();
+      return;
+    }
     const larger = new Uint32Array(Math.min(CAPACITY * 2, Math.max(64, this.#count * 4)));
     larger.set(this.#pairs);
     this.#pairs = larger;
