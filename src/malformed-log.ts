@@ -1,6 +1,6 @@
 /**
  * Writes malformed UPDATE messages of one peer to the log, with their prefixes and all their octets, so that the cause
- * can be found (RFC 7606 §8). Cold; a peer that sends nothing else cannot fill the log: what is beyond the first few of
+ * can be found (RFC 7606 §6). Cold; a peer that sends nothing else cannot fill the log: what is beyond the first few of
  * a minute is only counted.
  */
 import { decodeUpdate, formatPrefix } from 'bgp-parse';

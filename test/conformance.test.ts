@@ -52,7 +52,7 @@ t.test('every rule has a test that exists, or a reason', (t) => {
 });
 
 t.test('no test below test/conformance is forgotten', (t) => {
-  for (const name of ['sending', 'timers', 'negotiated', 'restart-time', 'malformed-log']) {
+  for (const name of ['sending', 'timers', 'negotiated', 'restart-time', 'malformed-log', 'routes']) {
     const path = `conformance/${name}.test.ts`;
     const source = readFileSync(new URL(`test/${path}`, root), 'utf8');
     for (const [, title] of source.matchAll(/^t\.test\('([^']+)'/gm)) {

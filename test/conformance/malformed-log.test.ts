@@ -1,4 +1,4 @@
-/** What the log says of malformed UPDATE messages: RFC 7606 §8. */
+/** What the log says of malformed UPDATE messages: RFC 7606 §6, RFC 6793 §6. */
 import t from 'tap';
 import { silentLog } from '../../src/index.js';
 import { attribute, message, nlri, update } from '../malformed/fixtures/compose.js';
@@ -11,18 +11,18 @@ interface Line {
   readonly text: string;
 }
 
-async function listening(): Promise<{ rig: Rig; lines: Line[] }> {
+async function listening(kind = INTERNAL): Promise<{ rig: Rig; lines: Line[] }> {
   const lines: Line[] = [];
   const log = {
     ...silentLog,
     warn: (fields: object, text: string): void => void lines.push({ fields: { ...fields }, text }),
   };
-  const rig = await Rig.open(INTERNAL, {}, { log });
+  const rig = await Rig.open(kind, {}, { log });
   lines.length = 0;
   return { rig, lines };
 }
 
-t.test('a malformed UPDATE is in the log, with its prefixes and all its octets (RFC 7606 §8)', async (t) => {
+t.test('a malformed UPDATE is in the log, with its prefixes and all its octets (RFC 7606 §6)', async (t) => {
   const { rig, lines } = await listening();
   const bytes = update(
     [...baseAttributes(INTERNAL), attribute(0x80, 4, [1])],
@@ -64,4 +64,22 @@ t.test('a peer that sends nothing else cannot fill the log', async (t) => {
   rig.end.send(bytes);
   t.match(lines.at(-2), { fields: { unsaid: 490 } });
   await rig.close();
+});
+
+t.test('AS4_PATH and AS4_AGGREGATOR that are discarded are in the log (RFC 6793 §6)', async (t) => {
+  const path = [2, 1, 0, 1, 0, 0];
+  for (const fourOctetAs of [true, false]) {
+    const kind = { external: false, fourOctetAs };
+    const { rig, lines } = await listening(kind);
+    // Between four-octet speakers whatever they hold; from others when they are malformed.
+    const bad = fourOctetAs ? [path, [...path, ...path.slice(0, 2)]] : [path.slice(0, 5), [0, 1]];
+    for (const [index, code] of [17, 18].entries()) {
+      rig.end.send(update([...baseAttributes(kind), attribute(0xc0, code, bad[index]!)], nlri('203.0.113.0/24')));
+      rig.settle();
+      t.equal(lines.length, index + 1, `attribute ${code}, ${fourOctetAs ? 'four' : 'two'} octets`);
+      t.match(lines[index]!.text, /an attribute was discarded/);
+      t.ok(rig.listenersHold('203.0.113.0/24'), 'and the route counts');
+    }
+    await rig.close();
+  }
 });

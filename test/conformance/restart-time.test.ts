@@ -1,7 +1,7 @@
-/** How long routes of a peer that is away are kept: RFC 4724 §4.2. */
+/** How long routes of a peer that is away are kept: RFC 4724 §4.2, RFC 7911 §5. */
 import t from 'tap';
-import { KEEPALIVE } from '../malformed/fixtures/compose.js';
-import { KEPT_PREFIX, Rig } from '../malformed/fixtures/rig.js';
+import { KEEPALIVE, message, nlri, u32, update, updateBody } from '../malformed/fixtures/compose.js';
+import { KEPT_PREFIX, Rig, SUBJECT, baseAttributes } from '../malformed/fixtures/rig.js';
 
 const INTERNAL = { external: false, fourOctetAs: true };
 const SETTINGS = { gracefulRestart: { restartTime: 120 } };
@@ -45,5 +45,45 @@ t.test('stale routes do not outlive their time, End-of-RIB or not', async (t) =>
   let seconds = 0;
   for (; seconds < 3600 && rig.listenersHold(KEPT_PREFIX); seconds += 10) rig.pass(10);
   t.ok(seconds > 30 && seconds < 3600, `gone after ${seconds} s`);
+  await rig.close();
+});
+
+t.test('several paths of a prefix through a restart, with other identifiers (RFC 7911 §5)', async (t) => {
+  const prefix = '203.0.113.0/24';
+  const rig = await Rig.open(INTERNAL, { ...SETTINGS, addPath: { receive: true } });
+  const connect = (restarting: boolean): void => {
+    rig.connect();
+    // It sends path identifiers for IPv4.
+    rig.end.send(rig.openMessage([capability(restarting, 120), [69, 4, 0, 1, 1, 2]]), KEEPALIVE);
+    rig.settle();
+    t.equal(rig.state, 'Established');
+  };
+  const say = (...ids: number[]): void => {
+    const paths = ids.flatMap((id) => [...u32(id), ...nlri(prefix)]);
+    rig.end.send(update(baseAttributes(INTERNAL), paths));
+    rig.settle();
+  };
+  const ids = (stale: boolean): (number | null)[] =>
+    [...rig.speaker.routes({ peer: { address: SUBJECT, direction: 'received' } })!]
+      .filter((route) => route.prefix === prefix && route.stale === stale)
+      .map(({ pathId }) => pathId)
+      .sort();
+  rig.end.drop();
+  rig.settle();
+  connect(false);
+  say(1, 2);
+  t.same(ids(false), [1, 2]);
+  rig.end.drop();
+  rig.settle();
+  t.same(ids(true), [1, 2]);
+  t.ok(rig.listenersHold(prefix), 'stale, and in use');
+  connect(true);
+  say(2, 7);
+  t.same([ids(true), ids(false)], [[1], [2, 7]], 'what came back, and what has not');
+  t.ok(rig.listenersHold(prefix));
+  rig.end.send(message(2, updateBody([])));
+  rig.settle();
+  t.same([ids(true), ids(false)], [[], [2, 7]], 'End-of-RIB');
+  t.ok(rig.listenersHold(prefix));
   await rig.close();
 });

@@ -54,7 +54,7 @@ export interface Surroundings {
 export function ineligible(path: Path, speaker: Surroundings): IneligibleReason | undefined {
   const { peer, attributes } = path;
   if (!peer) return undefined;
-  // RFC 8212 §2: without a policy, nothing from an external peer. Internal peers: everything.
+  // RFC 8212 §3: without a policy, nothing from an external peer. Internal peers: everything.
   if (!(peer.importAccept ?? peer.type === 'internal')) return 'import-rejected';
   // RFC 4271 §9.1.2: our own AS in the AS_PATH, whatever the kind of segment, is a loop.
   if (attributes.asPath.some(({ asns }) => asns.includes(speaker.asn))) return 'as-loop';

@@ -41,7 +41,7 @@ export function refusedExport(path: Path, peer: Peer): ExportRefusal | undefined
   if (source?.type === 'internal' && peer.type === 'internal' && !source.client && !peer.client) {
     return 'internal-to-internal';
   }
-  // RFC 8212 §2: without a policy, nothing to an external peer. Internal peers: everything.
+  // RFC 8212 §3: without a policy, nothing to an external peer. Internal peers: everything.
   if (!(peer.exportAccept ?? peer.type === 'internal')) return 'export-rejected';
   // RFC 1997 "Well-known Communities"; the whole AS is one member AS, so the last two are the same to us.
   const communities = path.attributes.communities ?? [];

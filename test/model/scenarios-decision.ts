@@ -23,7 +23,7 @@ export const DECISION_SCENARIOS: readonly Scenario[] = [
   // ---- eligibility -------------------------------------------------------------------------------------------------
   {
     name: 'an external peer without an import policy tells nothing',
-    rfc: 'RFC 8212 §2',
+    rfc: 'RFC 8212 §3',
     operations: [...start, { op: 'establish', peer: withoutPolicy(PEERS.e1) }, say('e1', [65001])],
     verdicts: { [P]: { best: null, reasons: { e1: 'import-rejected' } } },
     advertised: { i1: { [P]: null } },

@@ -57,7 +57,7 @@ export const EXPORT_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'without an export policy an external peer is told nothing',
-    rfc: 'RFC 8212 §2',
+    rfc: 'RFC 8212 §3',
     operations: [...start, { op: 'establish', peer: withoutPolicy(PEERS.e1) }, { op: 'originate', prefix: P }],
     advertised: { e1: { [P]: null }, e2: { [P]: attributes([64512], '192.0.2.100') } },
   },
