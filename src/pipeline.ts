@@ -88,6 +88,7 @@ export class Pipeline {
     return false;
   };
   #whenIdle: (() => void)[] = [];
+  #whenJudged: (() => void)[] = [];
   #scheduled = false;
   /** Who was heard last since the last turn, 0 = nobody. */
   #sender = 0;
@@ -216,11 +217,21 @@ export class Pipeline {
     this.exporter.apply(family, this.#batch);
   }
 
-  /** A slice of what changed policies have left to do, when nothing is waiting to be decided; true when there is more. */
+  /** Runs once nothing is left to do of what changed policies ask for. */
+  afterPolicies(run: () => void): void {
+    this.#whenJudged.push(run);
+    this.schedule();
+  }
+
+  /** A slice of what changed policies have left to do, when nothing waits to be decided; true when there is more. */
   #walk(): boolean {
     const { rib, exporter } = this;
-    if (!rib.isJudging || rib.hasDirty || exporter.isDelivering) return false;
-    rib.judgeAgain(this.#walkPrefixes);
+    if (rib.hasDirty || exporter.isDelivering) return false;
+    if (rib.isJudging) rib.judgeAgain(this.#walkPrefixes);
+    if (exporter.isComparing) {
+      exporter.compare(this.#walkPrefixes);
+      return true;
+    }
     return rib.isJudging || rib.hasDirty;
   }
 
@@ -264,11 +275,17 @@ export class Pipeline {
       fibFeed?.reclaim();
       rib.nextHops.reclaim();
     }
+    if (this.#whenJudged.length > 0 && !rib.isJudging && !exporter.isComparing) {
+      const runs = this.#whenJudged;
+      this.#whenJudged = [];
+      for (const run of runs) run();
+    }
     const endMs = this.#clock.nowMs();
     const wide = exporter.streamSize >= WIDE_MEMBERS;
     this.#notBeforeMs =
       wide && !rib.hasWork && !exporter.isDelivering ? endMs + Math.min(endMs - startMs, MAX_GATHER_MS) : 0;
-    if (rib.hasWork || exporter.isDelivering || exporter.hasWork || this.#holdBack?.hasWork) this.schedule();
+    if (rib.hasWork || exporter.isDelivering || exporter.isComparing || exporter.hasWork || this.#holdBack?.hasWork)
+      this.schedule();
     else if (this.#whenIdle.length > 0 && (!fibFeed || fibFeed.isIdle) && !this.#isWaiting) {
       const runs = this.#whenIdle;
       this.#whenIdle = [];

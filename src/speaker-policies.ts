@@ -10,6 +10,7 @@ import type { Peer } from './peer.js';
 import { many } from './policy/definition.js';
 import { Policies } from './policy/policies.js';
 import type { PolicyFailure, PolicyFunction } from './policy/policy-function.js';
+import type { Pipeline } from './pipeline.js';
 import type { Rib } from './rib/rib.js';
 import type { Log } from './support/log.js';
 
@@ -25,6 +26,8 @@ export class SpeakerPolicies {
   readonly #failures = new Map<string, number>();
   #current: Policies | undefined;
   #settings: Settings | undefined;
+  /** Peers may still have filters of these. */
+  #retired: Policies[] = [];
   #ownNetworks: readonly Prefix[] = [];
   /** A policy in use asks what this node originates. */
   #seesOwn = false;
@@ -73,25 +76,28 @@ export class SpeakerPolicies {
   #renew(settings: Settings, rib: Rib): void {
     const old = this.#current;
     this.#current = this.#make(settings, rib, old?.nextId ?? 1);
-    // What it has in use stays as it is until peers have another.
-    old?.dispose();
+    if (old) this.#retired.push(old);
   }
 
   /** Every peer looks up its policies again. */
-  tellPeers(): void {
+  tellPeers(pipeline: Pipeline): void {
     // All sources first: what goes out may be decided by them.
     for (const peer of this.#options.peers()) peer.applyImport();
     for (const peer of this.#options.peers()) peer.applyExport();
+    // What peers have been told is worked out by the old ones until all is compared.
+    const retired = this.#retired;
+    this.#retired = [];
+    if (retired.length > 0) pipeline.afterPolicies(() => retired.forEach((old) => old.dispose()));
   }
 
   /** This node originates other networks now. */
-  networksChanged(networks: readonly Prefix[], rib: Rib): void {
+  networksChanged(networks: readonly Prefix[], pipeline: Pipeline): void {
     const text = (list: readonly Prefix[]): string => list.map(formatPrefix).sort().join(' ');
     if (text(networks) === text(this.#ownNetworks)) return;
     this.#ownNetworks = networks;
     if (!this.#seesOwn) return;
-    this.#renew(this.#settings!, rib);
-    this.tellPeers();
+    this.#renew(this.#settings!, pipeline.rib);
+    this.tellPeers(pipeline);
   }
 
   #make(settings: Settings, rib: Rib | undefined, firstId: number): Policies {

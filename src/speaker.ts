@@ -253,7 +253,7 @@ export class Speaker implements Queries {
       this.#pipeline.advertiseWhenInstalled(settings.advertise === 'whenInstalled');
       report.push(`advertise: ${settings.advertise ?? 'always'}`);
     }
-    this.#policies.tellPeers();
+    this.#policies.tellPeers(this.#pipeline);
     if (changed.has('fib.masquerade')) report.push('masquerading: new pools');
     for (const network of changes.networks.added) report.push(`network ${JSON.stringify(network)}: added`);
     for (const network of changes.networks.removed) report.push(`network ${JSON.stringify(network)}: removed`);
@@ -558,7 +558,7 @@ export class Speaker implements Queries {
       this.#log.info({ prefix: text }, `network ${text}: originated`);
     }
     this.#originated = wanted;
-    this.#policies.networksChanged([...wanted.values()], rib);
+    this.#policies.networksChanged([...wanted.values()], this.#pipeline);
     this.#pipeline.schedule();
   }
 

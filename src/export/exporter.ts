@@ -17,14 +17,17 @@ import type { SessionSink } from '../session/types.js';
 import { Verdict } from '../policy/export-filter.js';
 import type { EditedAttributes, ExportFilter } from '../policy/export-filter.js';
 import { defaultMessages } from './default-route.js';
-import { FilterDifference } from './filter-difference.js';
 import { groupKey } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
 import { BACKLOG_LIMIT_OCTETS, GroupWriter } from './group-writer.js';
 import { Member } from './member.js';
 import { OutgoingAttributes } from './outgoing-attributes.js';
 import { PathExporter } from './path-exporter.js';
+import { PolicyWalk } from './policy-walk.js';
 import { UpdateGroup } from './update-group.js';
+
+/** With so many members a slice of a walk is half as long. */
+const MEMBERS_PER_WALK_SLICE = 8;
 
 /** Whole messages around the table of an enhanced refresh (RFC 7313 §4). */
 export interface RefreshOptions {
@@ -49,6 +52,10 @@ export class Exporter {
   readonly #lagging = new Set<Member>();
   /** Those that send several paths per prefix. */
   #pathGroups: UpdateGroup[] = [];
+  /** Who has another export policy than it was told by; one after the other. */
+  #walks: PolicyWalk[] = [];
+  /** Goes up whenever somebody may be told something. */
+  #epoch = 0;
   readonly #attributes: OutgoingAttributes;
   readonly #paths: PathExporter;
   readonly #ids = new Int32Array(BATCH_PREFIXES);
@@ -121,7 +128,10 @@ export class Exporter {
   }
 
   leave(member: Member): void {
-    const { group } = member;
+    const { group, walk } = member;
+    walk?.members.delete(member);
+    member.walk = undefined;
+    if (walk?.members.size === 0) this.#walks = this.#walks.filter((other) => other !== walk);
     group.members.delete(member);
     group.lagging.delete(member);
     this.#lagging.delete(member);
@@ -177,30 +187,51 @@ export class Exporter {
   repolicy(member: Member, parameters: GroupParameters): Member {
     this.#finishDelivery();
     const old = member.group;
-    // With ADD-PATH the table is said again: path identifiers are a group's own.
-    if (old.sent) return this.rejoin(member, parameters);
+    const before = member.walk;
+    const target = this.#groups.get(groupKey(parameters));
+    let walk = this.#walks.find((one) => {
+      return one.group === target && one.from === old && one.before === before && one.epoch === this.#epoch;
+    });
+    // Path identifiers are a group's own: only who comes first, or together with that one, can go on with what it was told.
+    const otherDefault = parameters.defaultRoute !== old.parameters.defaultRoute;
+    if (old.sent && ((target && !walk) || otherDefault)) return this.rejoin(member, parameters);
     this.leave(member);
     const fresh = this.#enter(member.peerId, member.sink, parameters);
     this.#takeBackOwnDefault(old, fresh);
     fresh.closing = member.closing;
     fresh.isInitial = member.isInitial;
-    const { prefixes } = old.rib;
-    const difference = new FilterDifference(old.filter, fresh.group.filter, old.rib);
-    for (let id = 1; id < prefixes.end; id++) {
-      const before = this.#isExported(old, member.peerId, id);
-      const now = this.#isExported(fresh.group, member.peerId, id);
-      const isPending = member.isMarked(id);
-      if (
-        before !== now ||
-        isPending ||
-        (now && difference.isDifferent(id, prefixes.bestAttribute[id]!, prefixes.bestPeer[id]!))
-      ) {
-        fresh.mark(id);
-      }
+    fresh.markAll(member);
+    if (!walk) {
+      if (old.sent) fresh.group.sent = old.sent.clone();
+      this.#walks.push((walk = new PolicyWalk(fresh.group, old, before, this.#epoch)));
     }
-    fresh.cursor = 0;
-    fresh.walkEnd = prefixes.end;
+    walk.members.add(fresh);
+    fresh.walk = walk;
     return fresh;
+  }
+
+  /** Members have still to be compared with what changed policies make of their routes. */
+  get isComparing(): boolean {
+    return this.#walks.length > 0;
+  }
+
+  /** Compares so many prefixes, fewer where there are many members. */
+  compare(count: number): void {
+    const walk = this.#walks[0];
+    if (!walk) return;
+    this.#epoch++;
+    const { group } = walk;
+    const part = Math.ceil(count / (1 + walk.members.size / MEMBERS_PER_WALK_SLICE));
+    // What has been told with path identifiers changes under way: everybody who hears of it has bits.
+    if (group.sent) for (const member of [...group.stream]) this.#lag(member);
+    walk.run(this.#rib, part, (id) => this.#paths.reconcile(group, id, undefined));
+    if (!walk.isOver) return;
+    this.#walks.shift();
+    for (const member of walk.members) {
+      member.walk = undefined;
+      member.cursor = 0;
+      member.walkEnd = group.rib.prefixes.end;
+    }
   }
 
   /** The export side of a peer has new parameters (policy, next hop): it is told its table anew. */
@@ -209,6 +240,7 @@ export class Exporter {
     const old = member.group;
     // Path identifiers are a group's own: those of the old one mean nothing in the new one.
     if (old.sent) this.#paths.withdrawAll(old, member);
+    const { walk } = member;
     this.leave(member);
     const fresh = this.join(member.peerId, member.sink, parameters);
     this.#takeBackOwnDefault(old, fresh);
@@ -217,7 +249,8 @@ export class Exporter {
     // What only the old parameters let through must be withdrawn, and what was still to be said must be.
     const { prefixes } = old.rib;
     for (let id = 1; id < prefixes.end; id++) {
-      const told = prefixes.bestAttribute[id] !== 0 && this.#isExported(old, member.peerId, id);
+      const under = walk ? walk.toldUnder(id) : [old];
+      const told = prefixes.bestAttribute[id] !== 0 && under.some((one) => this.#isExported(one, member.peerId, id));
       if (!old.sent && (told || member.isMarked(id))) fresh.mark(id);
     }
     return fresh;
@@ -294,26 +327,57 @@ export class Exporter {
     return count;
   }
 
-  /** With a filter the table has to be walked, once per group and version of the Loc-RIB. */
+  /** With a filter the table has to be walked, once per group; from then on what changes is counted (`#recount`). */
   #countFiltered(group: UpdateGroup, filter: ExportFilter, member: Member): number {
     const { rib } = group;
     if (group.counted?.version !== rib.version) {
       const { bestAttribute, bestPeer, flags: prefixFlags, end } = rib.prefixes;
       const { flags } = this.#rib.attributes;
       const { kind } = this.#rib.peers;
-      const bySource = new Uint32Array(kind.length);
+      const bySource = new Int32Array(kind.length);
       for (let id = 1; id < end; id++) {
         const attribute = bestAttribute[id]!;
         const source = bestPeer[id]!;
         if (attribute === 0 || (prefixFlags[id]! & PrefixFlag.held) !== 0) continue;
         if (!group.exports(flags[attribute]!, kind[source]!)) continue;
-        if (filter.judge(rib, id, attribute, source) !== 0) bySource[source] = bySource[source]! + 1;
+        if (filter.judge(rib, id, attribute, source) !== Verdict.rejected) bySource[source] = bySource[source]! + 1;
       }
-      group.counted = { version: rib.version, bySource };
+      group.counted = {
+        version: rib.version,
+        isAsked: true,
+        bySource,
+        all: bySource.reduce((sum, one) => sum + one, 0),
+      };
     }
-    let count = -(group.counted.bySource[member.peerId] ?? 0);
-    for (const one of group.counted.bySource) count += one;
-    return Math.max(0, count - member.pending);
+    group.counted.isAsked = true;
+    const { bySource, all } = group.counted;
+    return Math.max(0, all - (bySource[member.peerId] ?? 0) - member.pending);
+  }
+
+  /** What a batch changes in that count, as long as somebody asks for it after each (`prefixLimitOut`). */
+  #recount(group: UpdateGroup, counted: NonNullable<UpdateGroup['counted']>, batch: ChangeBatch): void {
+    const { rib, filter } = group;
+    // What is held back, or may be judged otherwise today, is counted anew when it is asked for.
+    const { kind } = this.#rib.peers;
+    const isLost = counted.version !== rib.version - 1 || kind.length > counted.bySource.length;
+    if (isLost || !counted.isAsked || this.holdsBack || !filter || filter.isUnsure) {
+      group.counted = undefined;
+      return;
+    }
+    counted.version = rib.version;
+    counted.isAsked = false;
+    const { flags } = this.#rib.attributes;
+    const add = (id: number, attribute: number, source: number, by: 1 | -1): void => {
+      if (attribute === 0 || !group.exports(flags[attribute]!, kind[source]!)) return;
+      if (filter.judge(rib, id, attribute, source) === Verdict.rejected) return;
+      counted.bySource[source] = counted.bySource[source]! + by;
+      counted.all += by;
+    };
+    for (let at = 0; at < batch.count; at++) {
+      const id = batch.id[at]!;
+      add(id, batch.oldAttribute[at]!, batch.oldPeer[at]!, -1);
+      add(id, batch.newAttribute[at]!, batch.newPeer[at]!, 1);
+    }
   }
 
   /** What a member has been told of a prefix: attribute set and source of each path. Cold. */
@@ -365,6 +429,7 @@ export class Exporter {
   apply(rib: FamilyRib, batch: ChangeBatch): void {
     if (batch.touchedCount === 0) return;
     this.#batch = batch;
+    this.#epoch++;
     let built = false;
     for (const group of this.#groups.values()) {
       if (group.rib !== rib) continue;
@@ -375,6 +440,7 @@ export class Exporter {
         this.#markLeft();
         continue;
       }
+      if (group.counted) this.#recount(group, group.counted, batch);
       if (batch.count === 0) continue;
       for (const member of group.lagging) for (let at = 0; at < batch.count; at++) member.mark(batch.id[at]!);
       if (group.stream.length === 0) continue;
@@ -412,6 +478,7 @@ export class Exporter {
   }
 
   #resyncMember(member: Member): void {
+    this.#epoch++;
     const { group } = member;
     const { rib, filter } = group;
     const { prefixes } = rib;
@@ -452,6 +519,7 @@ export class Exporter {
   }
 
   #afterResync(member: Member): void {
+    if (member.walk) return;
     if (member.pending === 0 || member.cursor * 32 >= member.walkEnd) {
       if (!(this.holdEndOfRib && member.isInitial)) this.#close(member);
     }

@@ -7,6 +7,7 @@
  */
 import type { ChunkMemory } from './chunk-memory.js';
 import type { SessionSink } from '../session/types.js';
+import type { PolicyWalk } from './policy-walk.js';
 import type { UpdateGroup } from './update-group.js';
 
 export class Member {
@@ -20,6 +21,8 @@ export class Member {
   /** The first table of the session is not complete yet: `closing` is its End-of-RIB. */
   isInitial = true;
   walkEnd = 0;
+  /** Its export policy has changed, and not all has been compared yet: so long it lags. */
+  walk: PolicyWalk | undefined;
   /** Next word of the bitmap to look at. */
   cursor = 0;
   pending = 0;
@@ -60,6 +63,12 @@ export class Member {
     if ((old & bit) !== 0) return;
     this.#bits[word] = old | bit;
     this.pending++;
+  }
+
+  /** Takes over what another has still to be told. */
+  markAll(other: Member): void {
+    this.#bits = other.#bits.slice();
+    this.pending = other.pending;
   }
 
   isMarked(id: number): boolean {

@@ -46,6 +46,22 @@ export class SentPaths {
     return this.#first[prefixId] ?? 0;
   }
 
+  /** The same again, for a group whose members have been told all this. */
+  clone(): SentPaths {
+    const other = new SentPaths();
+    other.attribute = this.attribute.slice();
+    other.source = this.source.slice();
+    other.next = this.next.slice();
+    other.live = this.live;
+    other.#receivedId = this.#receivedId.slice();
+    other.#first = this.#first.slice();
+    other.#end = this.#end;
+    other.#firstFree = this.#firstFree;
+    other.#gone = this.#gone.slice();
+    other.#seen = this.#seen.slice();
+    return other;
+  }
+
   /** Makes the entries of a prefix what its paths are now, and says what differs. */
   reconcile(
     rib: FamilyRib,

@@ -27,7 +27,7 @@ export class UpdateGroup {
   readonly refusedFlags: number;
   readonly filter: ExportFilter | undefined;
   /** Best paths that go to the group by source, as of a version of the Loc-RIB: see `Exporter.advertisedCount`. */
-  counted: { readonly version: number; readonly bySource: Uint32Array } | undefined;
+  counted: { version: number; isAsked: boolean; readonly bySource: Int32Array; all: number } | undefined;
   readonly members = new Set<Member>();
   /** Members in the shared stream. */
   readonly stream: Member[] = [];
@@ -35,7 +35,7 @@ export class UpdateGroup {
   /** What is being packed. */
   chunk: MessageChunk;
   /** What groups with ADD-PATH have been told; undefined = only best paths, read off the Loc-RIB. */
-  readonly sent: SentPaths | undefined;
+  sent: SentPaths | undefined;
   /** What is said of a default route of the group's own; undefined = it has none, or none can be said. */
   readonly ownDefault: DefaultMessages | undefined;
   /** Attribute sets that did not fit into a message, or whose next hop the group does not understand. */

@@ -4,7 +4,11 @@ import t from 'tap';
 import { decodeAttributes, encodeAttributes, formatAddress, parsePrefix } from 'bgp-parse';
 import type { PathAttributes } from 'bgp-parse';
 import { Policies } from '../../src/policy/policies.js';
+import { BlockContext } from '../../src/rib/columns/attribute-pool.js';
+import { MIXED } from '../../src/rib/import-filter.js';
+import { Rib } from '../../src/rib/rib.js';
 import { definitions, routes } from './fixtures/arbitrary.js';
+import type { Case } from './fixtures/arbitrary.js';
 import { keyOf, runNaively } from './fixtures/naive.js';
 
 const RUNS = Number(process.env['TORTIE_PROPERTY_RUNS'] ?? 1500);
@@ -26,9 +30,47 @@ function plain(attributes: PathAttributes): object {
   };
 }
 
+/** What the filters of a table make of a route: looked up by facts and class where that is enough. */
+function judged(policies: Policies, rib: Rib, direction: 'import' | 'export', chain: string[], one: Case): boolean {
+  const { env, attributes } = one;
+  const { bytes, length } = parsePrefix(one.prefix)!;
+  const family = rib.family(env.family);
+  const id = family.findOrAdd(bytes, length);
+  const octets = encodeAttributes(attributes);
+  const set = rib.attributes.intern(octets, 0, octets.length, BlockContext.local);
+  if (direction === 'import') {
+    const { accept, filter } = policies.importFor(chain, env.type === 'external', env.peer);
+    if (!filter) return accept;
+    const nlri = Uint8Array.of(length, ...bytes.subarray(0, (length + 7) >> 3));
+    const verdict = filter.judge(family, id, set);
+    const inMessage = filter.judgeRun(family, nlri, 0, nlri.length, 0, set);
+    const ofAll = filter.judgeSet(family, set);
+    if (verdict !== inMessage || (ofAll !== MIXED && ofAll !== verdict))
+      throw new Error(`${verdict} ${inMessage} ${ofAll}`);
+    return verdict !== 0;
+  }
+  const { accept, filter } = policies.exportFor(chain, false, env.peer);
+  if (!filter) return accept;
+  const from = env.from ?? env.peer;
+  const source = rib.addPeer({ ...SOURCE, ...from, external: env.type === 'external' })!;
+  return filter.judge(family, id, set, env.type === 'local' ? 0 : source.id) !== 0;
+}
+
+const SOURCE = {
+  routeReflectorClient: false,
+  identifier: 1,
+  fourOctetAs: true,
+  families: [],
+  addPathReceive: [],
+  extendedNextHop: false,
+  importAccept: true,
+  interfaceName: undefined,
+};
+
 t.test('every verdict and every change is that of the naive reading', (t) => {
   let accepted = 0;
   let edited = 0;
+  let lookedUp = 0;
   fc.assert(
     fc.property(
       definitions,
@@ -36,17 +78,20 @@ t.test('every verdict and every change is that of the naive reading', (t) => {
       fc.constantFrom<string[]>(['first'], ['first', 'second'], ['third', 'accept'], ['node'], ['second', 'node']),
       fc.array(routes, { minLength: 1, maxLength: 12 }),
       (all, direction, chain, cases) => {
-        const policies = new Policies(
-          {
-            definitions: all,
-            ownAs: OWN_AS,
-            ownNetworks: OWN.map((own) => parsePrefix(own)!),
-            functions: {},
-            failed: () => undefined,
-          },
-          undefined,
-        );
-        for (const { env, prefix, attributes } of cases) {
+        const options = {
+          definitions: all,
+          ownAs: OWN_AS,
+          ownNetworks: OWN.map((own) => parsePrefix(own)!),
+          functions: {},
+          failed: () => undefined,
+        };
+        const policies = new Policies(options, undefined);
+        const rib = new Rib({ identity: { asn: OWN_AS, routerId: 1, clusterId: 1 }, seed: 1 });
+        const filtering = new Policies(options, rib);
+        for (const drawn of cases) {
+          const isImport = direction === 'import' && drawn.env.type !== 'local';
+          const one = isImport ? { ...drawn, env: { ...drawn.env, from: drawn.env.peer } } : drawn;
+          const { env, prefix, attributes } = one;
           const expected = runNaively(
             chain,
             { definitions: all, direction, own: OWN, ownAs: OWN_AS, env },
@@ -57,6 +102,12 @@ t.test('every verdict and every change is that of the naive reading', (t) => {
           if (result.accepted !== expected.accepted) {
             throw new Error(`${prefix}: ${result.accepted}, not ${expected.accepted}: ${JSON.stringify(result.steps)}`);
           }
+          // On import the route is from the peer.
+          const isPossible = direction === 'export' || (env.type !== 'local' && env.from === env.peer);
+          if (isPossible && judged(filtering, rib, direction, chain, one) !== expected.accepted) {
+            throw new Error(`${prefix}: the filter does not say ${expected.accepted}`);
+          }
+          if (isPossible) lookedUp++;
           const got = JSON.stringify(plain(decodeAttributes(result.attributes, 0, result.attributes.length)));
           const wanted = JSON.stringify(plain(expected.attributes));
           if (got !== wanted) throw new Error(`${prefix}: ${got}\nnot ${wanted}`);
@@ -69,6 +120,7 @@ t.test('every verdict and every change is that of the naive reading', (t) => {
     ),
     { numRuns: RUNS },
   );
+  t.ok(lookedUp > RUNS, `${lookedUp} judged by filters`);
   t.ok(accepted > RUNS, `${accepted} accepted`);
   t.ok(edited > RUNS / 2, `${edited} changed in length`);
   t.end();

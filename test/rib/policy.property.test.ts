@@ -34,8 +34,8 @@ class Policed {
   readonly harness: RibHarness;
   policies: Policies | undefined;
 
-  constructor(manners: ConstructorParameters<typeof RibHarness>[1]) {
-    this.harness = new RibHarness(SPEAKER, manners);
+  constructor(manners: ConstructorParameters<typeof RibHarness>[1], sliced = false) {
+    this.harness = new RibHarness(SPEAKER, manners, sliced);
   }
 
   take(all: PolicyDefinitions): void {
@@ -57,7 +57,7 @@ class Policed {
       exportFilter: policies.exportFor(CHAIN, peer.type === 'external', policyPeer(peer)).filter,
     });
     this.harness.repolice(policing);
-    before?.dispose();
+    this.harness.pipeline.afterPolicies(() => before?.dispose());
   }
 
   /** Every path is what policy makes of it without any memo. */
@@ -98,16 +98,28 @@ class Policed {
 
 t.test('a change in the middle is as good as from the beginning', (t) => {
   let policed = 0;
-  const property = fc.property(histories, fc.array(definitions, { minLength: 1, maxLength: 3 }), (history, all) => {
+  let interrupted = 0;
+  const cases = [histories, fc.array(definitions, { minLength: 1, maxLength: 3 }), fc.boolean()] as const;
+  const property = fc.property(...cases, (history, all, sliced) => {
     const { batches, peers, manners, stalled } = history;
-    const changing = new Policed(manners);
+    const changing = new Policed(manners, sliced);
     const constant = new Policed(manners);
     constant.take(all.at(-1)!);
     for (const [i, batch] of batches.entries()) {
       // The last batch is over when the last policies come.
       if (i === batches.length - 1) changing.harness.applyAll(batch);
       changing.take(i === batches.length - 1 ? all.at(-1)! : all[i % all.length]!);
-      if (i < batches.length - 1) changing.harness.applyAll(batch);
+      if (i < batches.length - 1 && !sliced) changing.harness.applyAll(batch);
+      if (i < batches.length - 1 && sliced) {
+        // What happens meanwhile: the rest of the batch, and yet other policies.
+        for (const [k, operation] of batch.entries()) {
+          changing.harness.turn();
+          const { rib, exporter } = changing.harness.pipeline;
+          if (rib.isJudging || exporter.isComparing) interrupted++;
+          changing.harness.apply(operation);
+          if (k % 3 === 1) changing.take(all[(i + k) % all.length]!);
+        }
+      }
       constant.harness.applyAll(batch);
       for (const { harness } of [changing, constant]) {
         harness.stall(stalled[i]!);
@@ -134,11 +146,15 @@ t.test('a change in the middle is as good as from the beginning', (t) => {
   });
   const result = fc.check(property, { numRuns: Math.ceil(RUNS / 8) });
   if (result.failed) {
-    const [history, all] = result.counterexample!;
-    throw new Error(`${describe(history)}\n${JSON.stringify(all)}\n${String(result.errorInstance)}`, {
-      cause: result.errorInstance,
-    });
+    const [history, all, sliced] = result.counterexample!;
+    throw new Error(
+      `${describe(history)}\n${JSON.stringify(all)}\nin slices: ${sliced}\n${String(result.errorInstance)}`,
+      {
+        cause: result.errorInstance,
+      },
+    );
   }
   t.ok(policed > 0, `${policed} paths with attributes made by policy`);
+  t.ok(interrupted > 0, `${interrupted} operations while policies were being applied`);
   t.end();
 });
