@@ -3,6 +3,7 @@
  * fail: what does not make sense was refused by `sense.ts`.
  */
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from 'bgp-parse';
+import type { Family } from 'bgp-parse';
 import { DEFAULTS, type RawConfig, type RawPeer, type RawPeerOptions, type RawRange } from './schema.js';
 import type { EncapsulationSettings, LimitSettings, NetworkSettings, PeerOptions, Settings } from './settings.js';
 
@@ -267,12 +268,16 @@ export function defaultKeepalive(holdTimeSeconds: number): number {
   return Math.floor(holdTimeSeconds / DEFAULTS.keepaliveDivisor);
 }
 
+function resolveStaleTime(raw: number | { readonly [family in Family]?: number | undefined } = DEFAULTS.staleTime) {
+  return typeof raw === 'number' ? { 'ipv4-unicast': raw, 'ipv6-unicast': raw } : raw;
+}
+
 function resolveGracefulRestart(raw: RawPeerOptions['gracefulRestart']): PeerOptions['gracefulRestart'] {
   if (raw === false) return undefined;
   const map = raw === true ? undefined : raw;
   const longLived = map?.longLived;
   return {
     restartTimeSeconds: map?.restartTime ?? DEFAULTS.restartTime,
-    ...(longLived && { longLived: { staleTimeSeconds: longLived.staleTime ?? DEFAULTS.staleTime } }),
+    ...(longLived && { longLived: { staleTimeSeconds: resolveStaleTime(longLived.staleTime) } }),
   };
 }

@@ -72,6 +72,9 @@ const asnOrType = either(asn, oneOf('internal', 'external'));
 const policyName = text(64);
 const policyChain = either(policyName, list(policyName));
 
+const staleTime = integer(1, 16_777_215);
+const ofFamily = key(staleTime, 'session', 'not long-lived', 'In this family.', seconds);
+
 /** Keys that a peer, a group and a listen range share. */
 export const PEER_OPTION_KEYS = {
   asn: key(
@@ -181,10 +184,10 @@ export const PEER_OPTION_KEYS = {
         longLived: key(
           map({
             staleTime: key(
-              integer(1, 16_777_215),
+              either(staleTime, map({ 'ipv4-unicast': ofFamily, 'ipv6-unicast': ofFamily })),
               'session',
               '86400',
-              'How long the peer may keep our routes after `restartTime`, as a last resort. How long we keep its routes is what it asks for.',
+              'How long the peer may keep our routes after `restartTime`, as a last resort; one time, or one for each family. How long we keep its routes is what it asks for.',
               seconds,
             ),
           }),

@@ -74,7 +74,12 @@ export interface PeerOptions {
     | {
         readonly restartTimeSeconds: number;
         /** RFC 9494; undefined = not offered, not done. */
-        readonly longLived?: { readonly staleTimeSeconds: number } | undefined;
+        readonly longLived?:
+          | {
+              /** By family: those without are not offered, and their routes are not kept. */
+              readonly staleTimeSeconds: { readonly [family in Family]?: number | undefined };
+            }
+          | undefined;
       }
     | undefined;
   /** RFC 9234: our role towards an external peer. */

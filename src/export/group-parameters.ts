@@ -38,8 +38,11 @@ export interface GroupParameters {
   readonly defaultRoute?: DefaultRoute | undefined;
 }
 
+/** With every field there is: one left out does not compile. */
+type Whole = { readonly [K in keyof Required<GroupParameters>]: GroupParameters[K] };
+
 /** The same with its fields in one order, whoever made it: code that reads them is compiled for one shape. */
-export function oneShape(parameters: GroupParameters): GroupParameters {
+export function oneShape(parameters: GroupParameters): Whole {
   return {
     family: parameters.family,
     familyIndex: parameters.familyIndex,
@@ -55,6 +58,7 @@ export function oneShape(parameters: GroupParameters): GroupParameters {
     rules: parameters.rules,
     nextHopSelf: parameters.nextHopSelf,
     nextHop: parameters.nextHop,
+    defaultRoute: parameters.defaultRoute,
   };
 }
 

@@ -64,7 +64,7 @@ export function negotiate(sent: OpenMessage, received: OpenMessage, context: Neg
     extendedNextHop: offersExtendedNextHop(sent) && offersExtendedNextHop(received),
     gracefulRestart: both('gracefulRestart') ? gracefulRestart(sent, received) : undefined,
     // RFC 9494 §4.5: nothing without the capability of RFC 4724.
-    longLived: both('gracefulRestart') && both('longLivedGracefulRestart') ? longLived(received) : undefined,
+    longLived: both('gracefulRestart') && both('longLivedGracefulRestart') ? longLived(sent, received) : undefined,
     peerRole: both('role') ? findCapability(received.capabilities, 'role')!.role : undefined,
     localAddress: context.localAddress,
     peerAddress: context.peerAddress,
@@ -112,11 +112,13 @@ function offersExtendedNextHop(open: OpenMessage): boolean {
   );
 }
 
-function longLived(received: OpenMessage): LongLivedFamily[] {
-  const { families } = findCapability(received.capabilities, 'longLivedGracefulRestart')!;
-  return families.flatMap(({ afi, safi, ...rest }) => {
+/** What the peer asks for, of the families that we do it in. */
+function longLived(sent: OpenMessage, received: OpenMessage): LongLivedFamily[] {
+  const of = (open: OpenMessage) => findCapability(open.capabilities, 'longLivedGracefulRestart')!.families;
+  const ours = of(sent).map(({ afi, safi }) => familyOf(afi, safi));
+  return of(received).flatMap(({ afi, safi, ...rest }) => {
     const family = familyOf(afi, safi);
-    return family ? [{ family, ...rest }] : [];
+    return family && ours.includes(family) ? [{ family, ...rest }] : [];
   });
 }
 

@@ -79,11 +79,12 @@ function optional(peer: Offered, context: OfferContext): Capability[] {
   if (longLived) {
     out.push({
       kind: 'longLivedGracefulRestart',
-      families: peer.families.map((family) => ({
-        ...wire(family),
-        forwardingPreserved: context.forwardingPreserved.includes(family),
-        staleTimeSeconds: longLived.staleTimeSeconds,
-      })),
+      families: peer.families.flatMap((family) => {
+        const staleTimeSeconds = longLived.staleTimeSeconds[family];
+        if (staleTimeSeconds === undefined) return [];
+        const forwardingPreserved = context.forwardingPreserved.includes(family);
+        return [{ ...wire(family), forwardingPreserved, staleTimeSeconds }];
+      }),
     });
   }
   // RFC 9234 §4.1: not on internal sessions; the settings have no role there.

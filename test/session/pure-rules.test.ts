@@ -136,7 +136,10 @@ const OFFER = { localAsn: 4200000000, routerId: 9, level: OfferLevel.full, resta
 const RICH = {
   ...PEER_DEFAULTS,
   addPath: { send: 'all', receive: true },
-  gracefulRestart: { restartTimeSeconds: 77, longLived: { staleTimeSeconds: 3600 } },
+  gracefulRestart: {
+    restartTimeSeconds: 77,
+    longLived: { staleTimeSeconds: { 'ipv4-unicast': 3600, 'ipv6-unicast': 3600 } },
+  },
   role: 'customer',
   extendedNextHop: true,
 } as const;

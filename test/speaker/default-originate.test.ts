@@ -65,6 +65,7 @@ const hears = (peer: ScriptedPeer, prefix: string): Promise<void> =>
 t.test('to one peer, beside its export policy, without a route of our own; on and off in the session', async (t) => {
   const { reflector, from, to, address, change } = await scene(t, { export: undefined, defaultOriginate: true });
   await has(to, sequence(OWN));
+  await to.until((heard) => heard.count('eor 1') > 0, 'End-of-RIB');
   t.equal(to.heard.routes.get(V4)?.nextHop, reflector.address, 'this node is the next hop');
   t.same(
     to.heard.routes.get(V4)?.attributes.map(({ code }) => code),

@@ -15,6 +15,8 @@ const NO_LLGR = 0xffff0007;
 interface Asks {
   readonly restartTime?: number;
   readonly staleTime?: number;
+  /** Of the node under test. */
+  readonly ours?: number | object;
   readonly preserved?: boolean;
   readonly restartFamilies?: readonly number[];
 }
@@ -49,7 +51,7 @@ async function scene(t: Test, asks: Asks = {}) {
   const rig = new Rig(t);
   const clock = new FakeClock();
   const [a, b, knows, old] = [2, 3, 4, 5].map((number) => rig.address(number)) as [string, string, string, string];
-  const gracefulRestart = { longLived: { staleTime: 3600 } };
+  const gracefulRestart = { longLived: { staleTime: asks.ours ?? 3600 } };
   const peers = [a, b, knows, old].map((address) => ({
     ...{ address, asn: 64512, passive: true, gracefulRestart, routeReflectorClient: true },
   }));
@@ -174,6 +176,21 @@ t.test('not preserved: gone with the new session; no restart time, and families 
   await third.down();
   third.clock.advance(5_000);
   await until(() => third.routes().length === 0, 'a stale time of zero asks for nothing');
+});
+
+t.test('in one family alone: the other goes with the restart time', async (t) => {
+  const { clock, sessions, down, routes } = await scene(t, { ours: { 'ipv6-unicast': 60 } });
+  // Capability 71: AFI 2, SAFI 1, flags, 60 seconds, and nothing of IPv4.
+  t.match(Buffer.from(sessions.a.heard.opens[0]!).toString('hex'), /4707000201.000003c/);
+  sessions.a.announce(['10.1.0.0/24'], { nextHop: HOP });
+  sessions.a.announce(['2001:db8::/48'], { nextHop: '2001:db8::1' });
+  await until(() => routes().length === 2, 'two routes');
+  await down();
+  clock.advance(10_000);
+  await until(() => routes().length === 1, 'one is kept longer');
+  t.match(routes()[0], { prefix: '2001:db8::/48', communities: ['65535:6'] });
+  clock.advance(100_000);
+  await until(() => routes().length === 0, 'for as long as the peer has asked');
 });
 
 t.test('LLGR_STALE of others: least preferred, passed on marked; without the key an ordinary community', async (t) => {
