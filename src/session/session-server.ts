@@ -10,7 +10,7 @@ import { CeaseSubcode, NotificationCode, encodeNotification } from 'bgp-parse';
 import type { AddressBytes } from 'bgp-parse';
 import type { Clock } from '../support/clock.js';
 import type { Log } from '../support/log.js';
-import { parseSocketAddress, peerKey, scopeOf } from './address.js';
+import { isLinkLocal, parseSocketAddress, peerKey, scopeOf } from './address.js';
 import { SessionTimers } from './session-timers.js';
 import { closeSocket, familyOf, guardListenerTtl, prepareListener, setListenerPassword } from './sockopt.js';
 
@@ -163,11 +163,20 @@ export class SessionServer {
     this.#sessions.delete(session.key);
     this.#pendingDynamic.delete(session);
     if (hasOwnKey(session) && !this.#keyless.delete(session.key)) {
-      // A range of one address has its key in the same place of the kernel: without it the door would stand open.
+      // A range of one address has its key in the same place of the kernel, and so has a peer with the same link-local
+      // address on another link: without it the door would stand open.
       const { address } = session;
+      const twin = isLinkLocal(address) ? this.#guardedTwin(session) : undefined;
       const range = this.#rangePassword(address, address.length * 8);
-      this.#setPassword(address, undefined, range?.password);
+      this.#setPassword(address, undefined, twin?.password ?? range?.password);
     }
+  }
+
+  #guardedTwin({ address }: AcceptingSession): AcceptingSession | undefined {
+    for (const other of this.#sessions.values()) {
+      if (hasOwnKey(other) && Buffer.compare(other.address, address) === 0) return other;
+    }
+    return undefined;
   }
 
   session(key: string): AcceptingSession | undefined {

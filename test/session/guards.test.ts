@@ -163,6 +163,26 @@ t.test('dynamic peers are signed with the key of their range, and need none of t
   await until(reached, 'with the new password its connection comes through');
 });
 
+t.test('one link-local address on two links: the key goes with the last of the peers', { skip }, async (t) => {
+  const host = await openHost('::1');
+  t.teardown(() => host.close());
+  const keys = (): string =>
+    execFileSync('ss', ['-tlnoieH', 'sport', `= :${host.port}`], { encoding: 'utf8' }).replace(
+      /^[^]*md5keys:/,
+      'md5keys:',
+    );
+  const [one, two] = ['link-a', 'link-b'].map((name) =>
+    host.session('fe80::7', { interface: name, password: 'miaow', passive: true }),
+  ) as [ReturnType<Host['session']>, ReturnType<Host['session']>];
+  one.session.start();
+  two.session.start();
+  t.match(keys(), /^md5keys:fe80::7/);
+  await one.session.dispose();
+  t.match(keys(), /^md5keys:fe80::7/, 'the other is still guarded');
+  await two.session.dispose();
+  t.notMatch(keys(), 'md5keys');
+});
+
 t.test('a connection that was opened before its peer had a password is not taken', { skip }, async (t) => {
   const host = await openHost('127.0.74.46');
   t.teardown(() => host.close());
