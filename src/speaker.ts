@@ -138,6 +138,7 @@ export class Speaker implements Queries {
       },
       { clock: this.#clock, log: this.#log },
     );
+    this.#readNodeAddresses();
     this.#policies.check(settings);
     this.#peers.open(this.#server, settings.listenRanges);
     await this.#startKernelSide(settings);
@@ -535,8 +536,13 @@ export class Speaker implements Queries {
   #readNodeAddresses(): readonly NodeAddress[] {
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#nodeAddressesAtMs > NODE_ADDRESSES_MS) {
-      this.#nodeAddresses = readNodeAddresses();
       this.#nodeAddressesAtMs = nowMs;
+      try {
+        this.#nodeAddresses = readNodeAddresses();
+      } catch (error) {
+        // Without a descriptor to ask with, say: those of before have to do.
+        this.#log.error({ err: error }, "the node's addresses cannot be read; those of before are used");
+      }
     }
     return this.#nodeAddresses;
   }

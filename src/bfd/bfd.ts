@@ -67,9 +67,15 @@ export class Bfd implements BfdPort {
   }
 
   #start(): void {
+    try {
+      this.#wakeFd = createWakeup();
+    } catch (error) {
+      // No descriptor is left: later there may be.
+      this.#died(error instanceof Error ? error : new Error(String(error)), 0);
+      return;
+    }
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    this.#wakeFd = createWakeup();
     const openSockets = createOpenSockets();
     const workerData: WorkerStart = {
       port: port2,

@@ -66,8 +66,15 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
     // ws takes longer to load than the rest of the server, and is needed only by who monitors.
     return () => {
       if (!loaded) {
-        loaded = import('./stream.js').then(({ createMonitors }) => createMonitors(options.clock, options.log, turns));
-        monitors.push(loaded);
+        const loading = import('./stream.js').then(({ createMonitors }) =>
+          createMonitors(options.clock, options.log, turns),
+        );
+        loaded = loading;
+        loading.then(
+          () => monitors.push(loading),
+          // The next one may find a descriptor free to read it with.
+          () => (loaded = undefined),
+        );
       }
       return loaded;
     };

@@ -92,9 +92,9 @@ export class Fib implements FibPort {
   }
 
   #startWorker(): Promise<KernelState> {
+    this.#wakeFd = createWakeup();
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    this.#wakeFd = createWakeup();
     const { vrf, protocol, metric, nexthopObjects, enabled, watchOnly = !enabled, receiveBuffer } = this.#settings;
     const { table } = this;
     const workerData: WorkerStart = {
@@ -168,13 +168,19 @@ export class Fib implements FibPort {
     this.#restart = this.#clock.after(delayMs, () => {
       this.#restart = undefined;
       const startedMs = this.#clock.nowMs();
-      this.#startWorker().then(
-        (state) => this.#startedAgain(state),
-        (failure: unknown) => {
-          if (this.#stopping) return;
-          this.#died(failure instanceof Error ? failure : new Error(String(failure)), this.#clock.nowMs() - startedMs);
-        },
-      );
+      // It may as well throw, where there is no descriptor left.
+      Promise.resolve()
+        .then(() => this.#startWorker())
+        .then(
+          (state) => this.#startedAgain(state),
+          (failure: unknown) => {
+            if (this.#stopping) return;
+            this.#died(
+              failure instanceof Error ? failure : new Error(String(failure)),
+              this.#clock.nowMs() - startedMs,
+            );
+          },
+        );
     });
   }
 

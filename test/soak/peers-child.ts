@@ -61,6 +61,8 @@ export interface PeersStatus {
   readonly established: number;
   /** Sessions that nobody meant to end, with what was said. */
   readonly unexpected: readonly string[];
+  /** Sessions that the daemon has ended with reason: this process was held up for so long that it said nothing for 3 s. */
+  readonly starved: number;
   readonly resets: number;
   readonly pauses: number;
   readonly changes: number;
@@ -95,6 +97,11 @@ export type PeersCommand =
 const TICK_MS = 100;
 const STALL_TICK_MS = 10;
 const CONNECT_EVERY_MS = 30;
+/** Two KEEPALIVEs of 1 s fit into the hold time: with so much between them they do not. */
+const STARVED_MS = 1800;
+const STARVED_FOR_MS = 2000;
+/** Hold Timer Expired. */
+const HOLD_TIMER_EXPIRED = '0400';
 /** A gap of the speaker's messages longer than this is a late keepalive. */
 const LATE_MS = KEEPALIVE_MS * 1.5;
 
@@ -112,18 +119,31 @@ class Stalls {
   #totalMs = 0;
   #lastMs = performance.now();
   worstMs = 0;
+  /** When it was held up for long the last time. */
+  #longMs = -Infinity;
 
   constructor() {
     setInterval(() => {
       const nowMs = performance.now();
-      this.#totalMs += this.#overdue(nowMs);
-      this.worstMs = Math.max(this.worstMs, this.#overdue(nowMs));
+      const overdueMs = this.#overdue(nowMs);
+      this.#totalMs += overdueMs;
+      this.worstMs = Math.max(this.worstMs, overdueMs);
+      if (overdueMs >= STARVED_MS) {
+        this.#longMs = nowMs;
+        process.stdout.write(`the peers were held up for ${Math.round(overdueMs)} ms\n`);
+      }
       this.#lastMs = nowMs;
     }, STALL_TICK_MS);
   }
 
   until(nowMs: number): number {
     return this.#totalMs + this.#overdue(nowMs);
+  }
+
+  /** It was held up just now for so long that the daemon must have missed its keepalives. */
+  get isStarved(): boolean {
+    const nowMs = performance.now();
+    return this.#overdue(nowMs) >= STARVED_MS || nowMs - this.#longMs < STARVED_FOR_MS;
   }
 
   #overdue(nowMs: number): number {
@@ -146,7 +166,7 @@ class SoakPeer {
   #stalledMs = 0;
   readonly #options: PeersOptions;
   readonly #port: number;
-  readonly #lost: (text: string) => void;
+  readonly #lost: (text: string, starved: boolean) => void;
   readonly #stalls: Stalls;
   #counted = 0;
 
@@ -156,7 +176,7 @@ class SoakPeer {
     port: number,
     model: Map<string, ModelRoute>,
     stalls: Stalls,
-    lost: (text: string) => void,
+    lost: (text: string, starved: boolean) => void,
   ) {
     this.#stalls = stalls;
     this.heard = new Heard(plan.addPath);
@@ -254,8 +274,10 @@ class SoakPeer {
   #ended(socket: net.Socket): void {
     if (this.#socket !== socket) return;
     const said = this.heard.notifications.at(-1);
-    if (this.established)
-      this.#lost(`${this.plan.address} (${this.plan.part}): ${said === undefined ? 'closed' : `NOTIFICATION ${said}`}`);
+    if (this.established) {
+      const text = `${this.plan.address} (${this.plan.part}): ${said === undefined ? 'closed' : `NOTIFICATION ${said}`}`;
+      this.#lost(text, said === HOLD_TIMER_EXPIRED && this.#stalls.isStarved);
+    }
     this.established = false;
     this.paused = false;
     // The speaker may wait a little after a session that was lost.
@@ -307,6 +329,7 @@ class Peers {
   #churning = false;
   readonly #bfd: BfdHandle[];
   #bfdFlaps = 0;
+  #starved = 0;
 
   constructor(options: PeersOptions) {
     this.#options = options;
@@ -344,7 +367,7 @@ class Peers {
   #begin(): void {
     this.#unexpected.length = 0;
     this.#stalls.worstMs = 0;
-    this.#bfdFlaps = 0;
+    this.#bfdFlaps = this.#starved = 0;
     for (const peer of this.#peers) peer.longestGapMs = peer.late = 0;
   }
 
@@ -360,8 +383,9 @@ class Peers {
         multihop: false,
         minTtl: 255,
       };
-      const handle = bfd.open(target, BFD_TIMERS, ({ before, state }) => {
-        if (before === BfdState.up && state !== BfdState.up) this.#bfdFlaps++;
+      const handle = bfd.open(target, BFD_TIMERS, ({ before, state, remoteState }) => {
+        // Without its BGP session a dynamic peer has no BFD: the daemon says AdminDown.
+        if (before === BfdState.up && state !== BfdState.up && remoteState !== BfdState.adminDown) this.#bfdFlaps++;
       });
       return [handle];
     });
@@ -385,6 +409,7 @@ class Peers {
     return {
       established: sum((peer) => Number(peer.established)),
       unexpected: this.#unexpected.slice(0, 20),
+      starved: this.#starved,
       resets: this.#resets,
       pauses: this.#pauses,
       changes: this.#changes,
@@ -413,7 +438,10 @@ class Peers {
   }
 
   #create(plan: PeerPlan, port: number, model: Map<string, ModelRoute>): SoakPeer {
-    return new SoakPeer(plan, this.#options, port, model, this.#stalls, (text) => this.#unexpected.push(text));
+    return new SoakPeer(plan, this.#options, port, model, this.#stalls, (text, starved) => {
+      if (starved) this.#starved++;
+      else this.#unexpected.push(text);
+    });
   }
 
   #route(plan: PeerPlan): ModelRoute {

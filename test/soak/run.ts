@@ -41,7 +41,8 @@ disturbance   ${peers.changes} changes of routes, ${peers.resets} lost sessions,
               ${result.reloads} reloads, ${result.noise} rounds of netlink noise
 heard         ${peers.updatesHeard} updates, ${peers.keepalivesHeard} keepalives
 longest gap   ${peers.longestGapMs} ms (witness ${peers.gapsByPart.witness}, churner ${peers.gapsByPart.churner}, slow ${peers.gapsByPart.slow}); the measuring peers themselves were late by ${peers.ownDelayMs} ms at most
-late          ${peers.lateKeepalives} gaps over 1.5 s; ${peers.unexpected.length} sessions lost that nobody ended
+late          ${peers.lateKeepalives} gaps over 1.5 s; ${peers.unexpected.length} sessions lost that nobody ended,
+              ${peers.starved} lost because the peers themselves got no processor for 1.8 s or more
 loop delay    ${JSON.stringify(loopDelayMs)} ms; of an idle process beside it ${JSON.stringify(result.machineDelayMs)} ms
 RSS           ${range(resident)} (after the first third)
 heap          ${range(heap)} (after collections, after the first third)

@@ -255,6 +255,8 @@ function disturb(random: Random, number: number): void {
   const prefix6 = (): string => `2001:db8:32:${(16 + random.below(600)).toString(16)}::/64`;
   for (let n = 0; n < 4; n++) lines.push(`-6 route del ${prefix6()} proto ${PROTOCOL}`);
   lines.push(`-6 route replace ${prefix6()} via 2001:db8:99:1::200 proto ${PROTOCOL} metric 20`);
+  // So that there is something left to install.
+  if (number % 60 === 0) lines.push('route flush proto static');
   lines.push(`addr replace 172.31.${number & 63}.1/24 dev net0`, `addr del 172.31.${(number + 9) & 63}.1/24 dev net0`);
   // An interface that goes down loses its IPv6 addresses.
   if (number % 10 === 0) lines.push('link set net1 down', 'link set net1 up', `addr replace ${NET1_V6} dev net1 nodad`);
@@ -351,10 +353,10 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       }
       if (at >= nextWord) {
         nextWord += 60;
-        const { longestGapMs, resets, unexpected } = await askPeers<PeersStatus>('status');
+        const { longestGapMs, resets, unexpected, starved } = await askPeers<PeersStatus>('status');
         const [memory, used] = [resident.at(-1)!.value, heap.at(-1)!.value];
         print(
-          `${Math.round(at / 60)} min: RSS ${memory.toFixed(1)} MB, heap ${used.toFixed(1)} MB, longest gap ${longestGapMs} ms, ${resets} resets, ${unexpected.length} lost`,
+          `${Math.round(at / 60)} min: RSS ${memory.toFixed(1)} MB, heap ${used.toFixed(1)} MB, longest gap ${longestGapMs} ms, ${resets} resets, ${unexpected.length} lost, ${starved} for want of a processor`,
         );
       }
       await sleep(1000);
