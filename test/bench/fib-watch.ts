@@ -101,14 +101,16 @@ const [, , , from, to] = process.argv;
 const watch = new TableWatch(count);
 watch.tell('ready');
 watch.waitFor(count);
-watch.tell('all');
-if (from !== undefined && to !== undefined) {
+if (from === undefined || to === undefined) {
+  watch.tell('all');
+  watch.waitFor(0);
+  watch.tell('none');
+} else {
   // A listener more is work for the kernel.
   watch.close();
   const forwarding = new ForwardingWatch(count);
+  // Before it is told, since the first one is lost thereupon: who comes late never sees all go through it.
   forwarding.waitFor(from);
+  watch.tell('all');
   watch.tell('restored', forwarding.waitFor(to));
-} else {
-  watch.waitFor(0);
-  watch.tell('none');
 }
