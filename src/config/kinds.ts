@@ -239,3 +239,18 @@ export function either<A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> {
   });
   return { check, json, allowed, ...(keys && { keys }) };
 }
+
+type Extra = Pick<Key<unknown>, 'unit' | 'secret'>;
+
+/** One key of a map: `fallback` is its default in words. */
+export function key<T>(
+  kind: Kind<T>,
+  reload: Reload,
+  fallback: string | undefined,
+  doc: string,
+  extra: Extra = {},
+): Key<T> {
+  return { kind, reload, fallback, doc, ...extra };
+}
+
+export const seconds = { unit: 'seconds' } as const;
