@@ -1,13 +1,17 @@
 /** Nexthop objects, groups and backups on the real kernel, in a network namespace of the test's own. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { NetlinkSocket, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE } from 'netlink';
+import { parseAddress } from 'bgp-parse';
+import { NetlinkSocket, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RouteMessage } from 'netlink';
 import t, { type Test } from 'tap';
+import { NetlinkKernel } from '../../src/fib/netlink-kernel.js';
 import { FIRST_NEXT_HOP_SET } from '../../src/fib/port.js';
-import { FibStatus, Harness, until } from './fixtures/harness.js';
+import { Syncer } from '../../src/fib/syncer.js';
+import { FibStatus, Harness, encodeRecords, until } from './fixtures/harness.js';
 import { enterOwnNamespace, ip, ipBatch, needsNamespaces } from './fixtures/own-namespace.js';
 
 const SET = FIRST_NEXT_HOP_SET;
+const EINVAL = 22;
 const options = needsNamespaces();
 if (!options.skip) {
   enterOwnNamespace();
@@ -290,6 +294,61 @@ t.test('a restart takes over routes and objects as they are, and leaves none ove
   h.fib.sweepStale();
   await until('the last one is swept, with its object', () => h.fib.counts().installed === 100);
   await until('no object is left over', () => nexthops().length === 5);
+});
+
+t.test('a kernel that has groups, but no resilient ones: shares by hash threshold, failover by us', options, (t) => {
+  const kernel = NetlinkKernel.open();
+  const change = kernel.changeNexthop.bind(kernel);
+  // As one before 5.13: it does not know the type.
+  kernel.changeNexthop = (operation, nexthop) => (nexthop.resilient ? EINVAL : change(operation, nexthop));
+  t.teardown(() => kernel.close());
+  const logs: string[] = [];
+  const events = {
+    kernelChanged: () => undefined,
+    nextHopsChanged: () => undefined,
+    routesPresent: () => undefined,
+    statusChanged: () => undefined,
+    log: (_level: string, _fields: object, text: string) => void logs.push(text),
+    fatal: (text: string) => t.fail(text),
+  };
+  const settings = { table: 254, protocol: 186, metric: 20, watchOnly: false, nexthopObjects: 'auto' } as const;
+  const syncer = new Syncer(settings, kernel, events, () => performance.now(), new RouteMessage());
+  t.teardown(() => syncer.removeAll());
+  syncer.start();
+  t.match(logs, [/groups by hash threshold, since this kernel has no resilient ones/]);
+  const settle = () => {
+    while (syncer.step() === 0);
+  };
+  for (const n of [1, 2, 3]) {
+    syncer.trackNextHop(n, parseAddress(`10.0.${n}.2`)!, undefined);
+    syncer.trackNextHop(n + 10, parseAddress(`fd00:${n}::2`)!, undefined);
+  }
+  const one = (nextHop: number, weight = 1) => ({ nextHop, weight });
+  syncer.defineNextHopSet(SET + 1, { primary: [one(1, 3), one(2)], backup: [one(3)] });
+  syncer.defineNextHopSet(SET + 2, { primary: [one(11), one(12)], backup: [] });
+  syncer.defineNextHopSet(SET + 3, { primary: [one(1)], backup: [one(2)] });
+  const want = (family: 'ipv4-unicast' | 'ipv6-unicast', id: number, prefix: string, nextHop: number) =>
+    syncer.submit(family, encodeRecords(family, [{ id, prefix, nextHop }]), 1);
+  want('ipv4-unicast', 1, '20.0.0.0/16', SET + 1);
+  want('ipv6-unicast', 1, 'fd20::/32', SET + 2);
+  want('ipv4-unicast', 2, '21.0.0.0/16', SET + 3);
+  settle();
+  t.equal(groups().length, 3);
+  t.notMatch(groups().join(), /resilient/);
+  const four = Array.from({ length: 200 }, (_, i) => `20.0.${i}.${i}`);
+  const six = Array.from({ length: 200 }, (_, i) => `fd20::${i}:1`);
+  const [first, sixth] = [through('eth1', four), through('eth1', six)];
+  t.ok(first > 110 && first < 185, `three quarters through eth1: ${first} of 200`);
+  t.ok(sixth > 60 && sixth < 140, `half through eth1: ${sixth} of 200`);
+  t.equal(through('eth3', four), 0, 'the backup carries nothing');
+  for (const id of [1, 11]) syncer.setNextHopDown(id, true);
+  t.strictSame([through('eth2', four), through('eth2', six), way('21.0.0.1')], [200, 200, 'eth2'], 'at once');
+  syncer.setNextHopDown(2, true);
+  t.equal(through('eth3', four), 200, 'then the backup');
+  settle();
+  t.equal(syncer.repaired, 0);
+  t.equal(ip('route show 21.0.0.0/16'), '', 'and what has none goes');
+  t.end();
 });
 
 t.test('classic next hops, as configured: multipath, backup, and over from objects', options, async (t) => {
