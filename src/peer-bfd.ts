@@ -46,7 +46,8 @@ export class PeerBfd {
   /** The peer is wanted. */
   start(): void {
     this.#running = true;
-    this.#openOrMove(undefined);
+    // Said at every reload, too: what is there already knows our address from the BGP session.
+    if (!this.#handle) this.#openOrMove(undefined);
   }
 
   /** The peer is not wanted any more: the other side hears AdminDown. */
