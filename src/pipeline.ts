@@ -226,9 +226,12 @@ export class Pipeline {
   /** A slice of what changed policies have left to do, when nothing waits to be decided; true when there is more. */
   #walk(): boolean {
     const { rib, exporter } = this;
-    if (rib.hasDirty || exporter.isDelivering) return false;
-    if (rib.isJudging) rib.judgeAgain(this.#walkPrefixes);
-    if (exporter.isComparing) {
+    if (exporter.isDelivering) return false;
+    // First what comes in, so that what goes out is compared, and told, once.
+    if (rib.isJudging) {
+      if (rib.hasDirty) return false;
+      rib.judgeAgain(this.#walkPrefixes);
+    } else if (exporter.isComparing) {
       exporter.compare(this.#walkPrefixes);
       return true;
     }

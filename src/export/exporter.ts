@@ -249,8 +249,8 @@ export class Exporter {
     // What only the old parameters let through must be withdrawn, and what was still to be said must be.
     const { prefixes } = old.rib;
     for (let id = 1; id < prefixes.end; id++) {
-      const under = walk ? walk.toldUnder(id) : [old];
-      const told = prefixes.bestAttribute[id] !== 0 && under.some((one) => this.#isExported(one, member.peerId, id));
+      const under = walk ? walk.toldUnder(id) : old;
+      const told = prefixes.bestAttribute[id] !== 0 && this.#isExported(under, member.peerId, id);
       if (!old.sent && (told || member.isMarked(id))) fresh.mark(id);
     }
     return fresh;
@@ -275,7 +275,9 @@ export class Exporter {
 
   /** True while a lagging member could be served. */
   get hasWork(): boolean {
-    for (const member of this.#lagging) if (member.sink.backlogBytes < BACKLOG_LIMIT_OCTETS / 2) return true;
+    for (const member of this.#lagging) {
+      if (!member.walk && member.sink.backlogBytes < BACKLOG_LIMIT_OCTETS / 2) return true;
+    }
     return false;
   }
 
@@ -470,7 +472,7 @@ export class Exporter {
    */
   resync(): boolean {
     for (const member of this.#lagging) {
-      if (member.sink.backlogBytes >= BACKLOG_LIMIT_OCTETS / 2) continue;
+      if (member.walk || member.sink.backlogBytes >= BACKLOG_LIMIT_OCTETS / 2) continue;
       this.#resyncMember(member);
       if (this.#outOfTime()) break;
     }
@@ -519,7 +521,6 @@ export class Exporter {
   }
 
   #afterResync(member: Member): void {
-    if (member.walk) return;
     if (member.pending === 0 || member.cursor * 32 >= member.walkEnd) {
       if (!(this.holdEndOfRib && member.isInitial)) this.#close(member);
     }

@@ -21,7 +21,7 @@ export class Member {
   /** The first table of the session is not complete yet: `closing` is its End-of-RIB. */
   isInitial = true;
   walkEnd = 0;
-  /** Its export policy has changed, and not all has been compared yet: so long it lags. */
+  /** Its export policy has changed, and not all has been compared yet: so long it is told nothing. */
   walk: PolicyWalk | undefined;
   /** Next word of the bitmap to look at. */
   cursor = 0;

@@ -3,10 +3,9 @@
  * Members have come from one update group to another because their export policy has changed: the table is walked, in
  * slices, and what they have been told otherwise than it is now gets a bit. All that came together are served by one walk.
  *
- * A prefix that changes before the walk has come to it gets its bit as in any lagging member; so a prefix without one is
- * as it was, and what its members have been told of it follows from the group they came from (`Told`). Where that one's
- * own walk was not over, a part of the table may still be as the group before had told it, or not: what differs from
- * either is said.
+ * Until it is over they are told nothing else, they only collect bits: so everything is told once, and what they have been
+ * told of a prefix without a bit follows from the group they came from (`Told`). Where that one's own walk was not over,
+ * the rest of the table is as the group before had told it.
  */
 import { PrefixFlag } from '../rib/columns/prefix-table.js';
 import type { Rib } from '../rib/rib.js';
@@ -16,10 +15,10 @@ import type { Member } from './member.js';
 import type { SentPaths } from './sent-paths.js';
 import type { UpdateGroup } from './update-group.js';
 
-/** Under which groups, one of them, prefixes below an id, from the one before on, have been told. */
+/** Under which group prefixes below an id, from the one before on, have been told. */
 interface Told {
   readonly below: number;
-  readonly groups: readonly UpdateGroup[];
+  readonly group: UpdateGroup;
 }
 
 export class PolicyWalk {
@@ -40,10 +39,7 @@ export class PolicyWalk {
     this.before = before;
     this.epoch = epoch;
     const rest = before ? before.#told.filter(({ below }) => below > before.#next) : [];
-    this.#told = [
-      { below: before ? before.#next : Infinity, groups: [from] },
-      ...rest.map(({ below, groups }) => ({ below, groups: [from, ...groups] })),
-    ];
+    this.#told = [{ below: before ? before.#next : Infinity, group: from }, ...rest];
     this.#end = group.rib.prefixes.end;
   }
 
@@ -51,10 +47,9 @@ export class PolicyWalk {
     return this.#next >= Math.min(this.#end, this.group.rib.prefixes.end);
   }
 
-  /** The groups under one of which the members have been told of a prefix that has no bit. */
-  toldUnder(id: number): readonly UpdateGroup[] {
-    const told = id < this.#next ? undefined : this.#told.find(({ below }) => id < below);
-    return told ? [this.group, ...told.groups] : [this.group];
+  /** The group under which the members have been told of a prefix that has no bit. */
+  toldUnder(id: number): UpdateGroup {
+    return (id < this.#next ? undefined : this.#told.find(({ below }) => id < below)?.group) ?? this.group;
   }
 
   /**
@@ -64,16 +59,13 @@ export class PolicyWalk {
   run(rib: Rib, count: number, reconcile: (id: number) => boolean): void {
     const { prefixes } = this.group.rib;
     const end = Math.min(prefixes.end, this.#end, this.#next + count);
-    for (const { below, groups } of this.#told) {
+    for (const { below, group: old } of this.#told) {
       if (this.#next >= end || below <= this.#next) continue;
       const to = Math.min(end, below);
-      if (this.group.sent) this.#reconcile(to, reconcile);
-      for (const old of groups) {
-        // Sets die between slices: what is known of them is good for one.
-        const difference = new FilterDifference(old.filter, this.group.filter, old.rib);
-        if (this.group.sent) this.#comparePaths(this.group.sent, difference, to);
-        else this.#compareBest(rib, old, difference, to);
-      }
+      // Sets die between slices: what is known of them is good for one.
+      const difference = new FilterDifference(old.filter, this.group.filter, old.rib);
+      if (this.group.sent) this.#comparePaths(this.group.sent, difference, to, reconcile);
+      else this.#compareBest(rib, old, difference, to);
       this.#next = to;
     }
     this.#next = Math.max(this.#next, end);
@@ -95,16 +87,10 @@ export class PolicyWalk {
     }
   }
 
-  #reconcile(to: number, reconcile: (id: number) => boolean): void {
+  /** Other paths are told, or those that are told as before look different. */
+  #comparePaths(sent: SentPaths, difference: FilterDifference, to: number, reconcile: (id: number) => boolean): void {
     for (let id = this.#next; id < to; id++) {
-      if (!reconcile(id)) continue;
-      for (const member of this.group.lagging) member.mark(id);
-    }
-  }
-
-  /** Paths that are told as before may look different. */
-  #comparePaths(sent: SentPaths, difference: FilterDifference, to: number): void {
-    for (let id = this.#next; id < to; id++) {
+      if (reconcile(id)) for (const member of this.group.lagging) member.mark(id);
       for (let entry = sent.first(id); entry !== 0; entry = sent.next[entry]!) {
         const attribute = sent.attribute[entry]!;
         if (attribute === 0 || !difference.isDifferent(id, attribute, sent.source[entry]!)) continue;
