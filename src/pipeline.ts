@@ -45,6 +45,9 @@ const DIRTY_LIMIT = 32 * BATCH_PREFIXES;
 /** Senders count as several for this long after two of them were heard in one turn. */
 const SEVERAL_SENDERS_MS = 1000;
 
+/** Prefixes looked at between two looks at the clock while changed policies are applied: up to 2 µs each. */
+const WALK_PREFIXES = 2048;
+
 /** Reads each batch after the stages have; must be quick. */
 export type ChangeObserver = (rib: FamilyRib, batch: ChangeBatch) => void;
 
@@ -63,7 +66,7 @@ export interface PipelineOptions {
   /** Tell nobody of a prefix until the kernel has it. */
   readonly advertiseWhenInstalled?: boolean;
   readonly onEndOfRib: (peer: RibPeer, family: Family) => void;
-  /** Prefixes per slice of a walk over the table; default: about a millisecond. */
+  /** Prefixes per slice of a walk over the table; default: a few milliseconds at most. */
   readonly walkPrefixes?: number;
 }
 
@@ -102,7 +105,7 @@ export class Pipeline {
     const { fib, clock } = options;
     this.#clock = clock;
     this.#startedMs = clock.nowMs();
-    this.#walkPrefixes = options.walkPrefixes ?? BATCH_PREFIXES;
+    this.#walkPrefixes = options.walkPrefixes ?? WALK_PREFIXES;
     this.rib = new Rib({
       identity: options.identity,
       seed: options.seed,
