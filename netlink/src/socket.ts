@@ -189,6 +189,21 @@ export class NetlinkSocket {
   }
 
   /**
+   * Begins to read a whole table in pieces: each call of what it returns reads one, of up to 32 KiB. Nothing else may be
+   * asked on this socket until it has told that it is done.
+   */
+  dumpInParts(
+    what: string,
+    write: (writer: MessageWriter, sequence: number) => void,
+  ): (onMessage: (reader: MessageReader) => void) => { readonly done: boolean; readonly interrupted: boolean } {
+    this.#writer.clear();
+    const sequence = this.nextSequence();
+    write(this.#writer, sequence);
+    this.#send(this.#writer.bytes);
+    return (onMessage) => this.#readPart(what, sequence, onMessage);
+  }
+
+  /**
    * Asks for one thing: `write` appends a request that the kernel answers with one message, which `onMessage` sees the
    * reader on. Returns the errno of a refusal, 0 = answered.
    */
@@ -273,24 +288,37 @@ export class NetlinkSocket {
 
   /** False when the kernel says that the table changed under the dump. */
   #readDump(what: string, sequence: number, onMessage: (reader: MessageReader) => void): boolean {
-    const reader = this.#reader;
     let consistent = true;
     for (;;) {
-      const length = libc.recv(this.fd, this.#buffer, libc.MSG_TRUNC);
-      if (length < 0) throw new libc.SystemError('recv', -length);
-      reader.reset(length);
-      while (reader.nextMessage()) {
-        if (reader.sequence !== sequence) continue;
-        if (reader.flags & C.NLM_F_DUMP_INTR) consistent = false;
-        if (reader.type === C.NLMSG_DONE) {
-          const errno = reader.end - reader.start >= 4 ? -reader.i32(reader.start) : 0;
-          if (errno > 0) throw new NetlinkError(what, errno);
-          return consistent;
-        }
-        if (reader.type === C.NLMSG_ERROR) throw new NetlinkError(what, -reader.i32(reader.start), kernelText(reader));
-        onMessage(reader);
-      }
+      const part = this.#readPart(what, sequence, onMessage);
+      if (part.interrupted) consistent = false;
+      if (part.done) return consistent;
     }
+  }
+
+  /** One datagram of a dump: the kernel fills the next when this one has been read. */
+  #readPart(
+    what: string,
+    sequence: number,
+    onMessage: (reader: MessageReader) => void,
+  ): { done: boolean; interrupted: boolean } {
+    const reader = this.#reader;
+    const length = libc.recv(this.fd, this.#buffer, libc.MSG_TRUNC);
+    if (length < 0) throw new libc.SystemError('recv', -length);
+    let interrupted = false;
+    reader.reset(length);
+    while (reader.nextMessage()) {
+      if (reader.sequence !== sequence) continue;
+      if (reader.flags & C.NLM_F_DUMP_INTR) interrupted = true;
+      if (reader.type === C.NLMSG_DONE) {
+        const errno = reader.end - reader.start >= 4 ? -reader.i32(reader.start) : 0;
+        if (errno > 0) throw new NetlinkError(what, errno);
+        return { done: true, interrupted };
+      }
+      if (reader.type === C.NLMSG_ERROR) throw new NetlinkError(what, -reader.i32(reader.start), kernelText(reader));
+      onMessage(reader);
+    }
+    return { done: false, interrupted };
   }
 }
 

@@ -99,7 +99,7 @@ export class FamilyTable {
   markDirty(row: number): void {
     const flags = this.rows.flags;
     if (flags[row]! & RowFlag.dirty) return;
-    flags[row]! |= RowFlag.dirty;
+    flags[row]! |= RowFlag.dirty | RowFlag.changed;
     if (this.#dirtyCount === this.#dirty.length) this.#dirty = grown(this.#dirty, this.#dirtyCount * 2);
     this.#dirty[this.#dirtyCount++] = row;
     this.#marked++;

@@ -3,57 +3,44 @@
  * wants. What the mirror believes to be in the kernel is not asked, so a mirror that is wrong is found out, too; from the
  * syncer come only the wishes, and why a wish has not been carried out.
  *
- * Reads and compares at a stretch: the thread writes nothing meanwhile, so a difference is one of this very moment.
+ * Routes may be read piece by piece while the thread writes. Rows that have been marked since the beginning are then not
+ * judged by the reading, which may be older: for them the kernel's own verdict on the last write counts. Objects are read
+ * at the end, in one piece with the comparison, so one that is replaced meanwhile makes no difference.
  */
 import { DifferenceList, type PackedDifferences, type RouteLead } from './differences.js';
 import type { FamilyTable } from './family-table.js';
-import type { Gateway } from './gateways.js';
-import { groupShape, inProportion } from './group-weights.js';
+import { NO_GATEWAY, OBJECT_CODE } from './gateways.js';
+import { groupShape } from './group-weights.js';
 import type { Kernel, KernelListener, NexthopMessage, RouteMessage } from './kernel.js';
 import { OWN_BLACKHOLE_METRIC } from './own-blackholes.js';
 import { BLACKHOLE_TARGET } from './port.js';
 import { RowFlag } from './prefix-table.js';
 import { preferredSource } from './preferred-source.js';
+import { NO_GROUP, PLAIN, type RouteForm, formOf, hop, hopOf, keyOfForm } from './route-form.js';
 import { errorText, routeTypeName, ownerText } from './row-view.js';
 import { Reason } from './reconcile.js';
 import type { Syncer } from './syncer.js';
 
 const AF_INET = 2;
-const RTNH_F_ONLINK = 4;
 const RTN_UNICAST = 1;
+const RTN_BLACKHOLE = 6;
 const NOT_THERE = 0;
-
-interface Hop {
-  readonly family: number;
-  readonly bytes: Uint8Array | undefined;
-  readonly interfaceIndex: number;
-  readonly onlink: boolean;
-  readonly weight: number;
-}
-
-interface Form {
-  readonly type: number;
-  readonly tos: number;
-  readonly source: Uint8Array | undefined;
-  readonly by: RouteLead['by'];
-  /** Of a resilient group; 0 = a group by hash threshold, -1 = no group. */
-  readonly buckets: number;
-  readonly hops: readonly Hop[];
-}
 
 /** What the reading has found in one family. */
 class Found {
   readonly table: FamilyTable;
-  /** Lead of our route by row. */
+  /** Our route by row: 1 + index of its form as read. */
   readonly actual: Uint32Array;
   /** Rows that a foreign route keeps out, and whose it is. */
   readonly blockers = new Map<number, string>();
   /** Ours, of prefixes that nobody has ever spoken of. */
-  readonly unknown = new Map<string, { words: Uint32Array; length: number; lead: number }>();
+  readonly unknown = new Map<string, { words: Uint32Array; length: number; form: number }>();
 
   constructor(table: FamilyTable) {
     this.table = table;
-    this.actual = new Uint32Array(table.rows.rowLimit);
+    const { flags, rowLimit } = table.rows;
+    this.actual = new Uint32Array(rowLimit);
+    for (let row = 0; row < rowLimit; row++) if (!(flags[row]! & RowFlag.dirty)) flags[row]! &= ~RowFlag.changed;
   }
 
   clear(): void {
@@ -63,26 +50,39 @@ class Found {
   }
 }
 
-/** Undefined = the kernel's tables changed all the time while they were read. */
+/** In one piece. Undefined = the kernel's tables changed all the time while they were read. */
 export function compareWithKernel(syncer: Syncer, kernel: Kernel): PackedDifferences | undefined {
   const diff = new FibDiff(syncer);
-  const complete = kernel.readNexthops(diff) && kernel.readRoutes(diff);
-  return complete ? diff.result() : undefined;
+  return kernel.readRoutes(diff) ? diff.result(kernel)?.differences : undefined;
 }
 
-class FibDiff implements KernelListener {
+/** A route as read; where an object leads is seen at the end. */
+interface FoundForm {
+  readonly form: RouteForm;
+  readonly nexthopId: number;
+}
+
+export class FibDiff implements KernelListener {
   readonly #syncer: Syncer;
   readonly #list = new DifferenceList();
   readonly #found: readonly Found[];
   readonly #nexthops = new Map<number, NexthopMessage>();
   /** Ids that routes point at. */
   readonly #used = new Set<number>();
-  /** Leads by nexthop object, of routes with nothing else to them. */
-  readonly #leadOfId = new Map<number, number>();
+  readonly #forms: FoundForm[] = [];
+  readonly #formIds = new Map<string, number>();
+  /** Of routes with nothing else to them, by nexthop object. */
+  readonly #formOfId = new Map<number, number>();
+  /** Leads by form. */
+  #leads = new Uint32Array(0);
   /** Leads that routes should have. */
   readonly #desired = new Set<number>();
   #lastId = 0;
+  /** Differences that nobody but the reading knows of, and rows that were written meanwhile. */
+  #unexplained = 0;
+  #disturbed = 0;
 
+  /** The routes are read from now on; at most one comparison at a time. */
   constructor(syncer: Syncer) {
     this.#syncer = syncer;
     this.#found = syncer.mirror.tables.map((table) => new Found(table));
@@ -111,23 +111,35 @@ class FibDiff implements KernelListener {
       if (row >= 0 && table.rows.nextHop[row] !== 0 && !keptApart) found.blockers.set(row, this.#ownerOf(route));
       return;
     }
-    const lead = this.#actualLead(route);
-    if (row >= 0) found.actual[row] = lead;
-    else {
-      const words = table.key.slice();
-      found.unknown.set(`${words.join()}/${route.dstLength}`, { words, length: route.dstLength, lead });
+    const form = this.#formOf(route);
+    if (row >= 0) {
+      if (row < found.actual.length) found.actual[row] = form;
+      return;
     }
+    const words = table.key.slice();
+    found.unknown.set(`${words.join()}/${route.dstLength}`, { words, length: route.dstLength, form });
   }
 
-  result(): PackedDifferences {
+  /**
+   * When all routes have been read. `isDoubtful`: there are differences that only the reading knows of, and it may have
+   * missed routes because others were written. Undefined = nexthop objects changed all the time.
+   */
+  result(kernel: Kernel): { differences: PackedDifferences; isDoubtful: boolean } | undefined {
+    if (!kernel.readNexthops(this)) return undefined;
+    this.#leads = Uint32Array.from(this.#forms, (found) => this.#leadOf(found));
     for (const [index, found] of this.#found.entries()) {
       this.#compare(index, found);
-      for (const { words, length, lead } of found.unknown.values()) {
-        this.#list.addRoute('extra', index, words, length, { desired: NOT_THERE, actual: lead, detail: undefined });
+      const { rows } = found.table;
+      for (const { words, length, form } of found.unknown.values()) {
+        const row = rows.find(words, 0, length);
+        if (row >= 0 && rows.flags[row]! & RowFlag.changed) continue;
+        this.#unexplained++;
+        const actual = this.#leads[form - 1]!;
+        this.#list.addRoute('extra', index, words, length, { desired: NOT_THERE, actual, detail: undefined });
       }
     }
     this.#findUnusedNexthops();
-    return this.#list.pack();
+    return { differences: this.#list.pack(), isDoubtful: this.#unexplained > 0 && this.#disturbed > 0 };
   }
 
   #compare(index: number, { table, actual, blockers }: Found): void {
@@ -136,7 +148,11 @@ class FibDiff implements KernelListener {
     for (let row = 0; row < rows.rowLimit; row++) {
       if (rows.isFree(row)) continue;
       const target = rows.nextHop[row]!;
-      const there = actual[row]!;
+      const isChanged = (rows.flags[row]! & RowFlag.changed) !== 0;
+      const isGone = isChanged && rows.installed[row] === NO_GATEWAY;
+      const form = isGone ? NOT_THERE : (actual[row] ?? NOT_THERE);
+      const there = form === NOT_THERE ? NOT_THERE : this.#leads[form - 1]!;
+      if (isChanged) this.#noteWritten(rows.installed[row]!);
       if (target === 0 && there === NOT_THERE) continue;
       let desired = desiredOf.get(target);
       if (desired === undefined) desiredOf.set(target, (desired = this.#desiredLead(target, table.addressFamily)));
@@ -144,8 +160,21 @@ class FibDiff implements KernelListener {
       if (desired !== NOT_THERE && this.#syncer.tunnelEndTaken(table, row)) desired = NOT_THERE;
       const blocker = blockers.get(row);
       if (desired === there && blocker === undefined && desired !== NOT_THERE) continue;
+      if (isChanged && this.#isSettled(table, row)) continue;
       this.#add(index, table, row, desired, there, blocker);
     }
+  }
+
+  #noteWritten(installed: number): void {
+    this.#disturbed++;
+    // An object may be younger than the reading.
+    if (installed >= OBJECT_CODE) this.#used.add(this.#syncer.objects.kernelId(installed));
+  }
+
+  /** Written after it was read, maybe, and nothing was refused. */
+  #isSettled({ rows }: FamilyTable, row: number): boolean {
+    if (rows.flags[row]! & RowFlag.dirty || rows.reason[row] !== Reason.none) return false;
+    return rows.nextHop[row] !== 0 || rows.installed[row] === NO_GATEWAY;
   }
 
   #add(
@@ -158,6 +187,8 @@ class FibDiff implements KernelListener {
   ): void {
     const { rows } = table;
     const { words } = rows;
+    if (!(rows.flags[row]! & (RowFlag.dirty | RowFlag.adopted)) && rows.reason[row] === Reason.none)
+      this.#unexplained++;
     const address = rows.address.subarray(row * words, (row + 1) * words);
     const waits = rows.flags[row]! & RowFlag.dirty ? 'waits to be written' : undefined;
     const say = (kind: Parameters<DifferenceList['addRoute']>[0], detail: string | undefined) =>
@@ -167,6 +198,7 @@ class FibDiff implements KernelListener {
       const kept = (rows.flags[row]! & RowFlag.adopted) !== 0;
       say('extra', kept ? 'of a previous run, kept until End-of-RIB or the end of the restart time' : waits);
     } else if (blocker !== undefined) say('blocked', `blocked by ${blocker}`);
+    else if (rows.reason[row] === Reason.blocked && waits === undefined) say('blocked', error());
     else if (desired === NOT_THERE) say(actual === NOT_THERE ? 'unreachable' : 'extra', waits ?? error());
     else if (actual !== NOT_THERE) say('nextHop', rows.reason[row] === Reason.errno ? error() : waits);
     else if (rows.reason[row] === Reason.errno) say('failed', error());
@@ -189,32 +221,25 @@ class FibDiff implements KernelListener {
 
   // What is.
 
-  #actualLead(route: RouteMessage): number {
+  /** 1 + index among the forms. */
+  #formOf(route: RouteMessage): number {
     const { nexthopId, type, tos, prefSrcLength } = route;
     const isPlain = nexthopId !== 0 && type === RTN_UNICAST && tos === 0 && prefSrcLength === 0;
-    if (!isPlain) return this.#intern(this.#formOf(route));
-    let lead = this.#leadOfId.get(nexthopId);
-    if (lead === undefined) this.#leadOfId.set(nexthopId, (lead = this.#intern(this.#formOf(route))));
-    return lead;
+    const known = isPlain ? this.#formOfId.get(nexthopId) : undefined;
+    if (known !== undefined) return known;
+    const form = formOf(route);
+    const key = `${nexthopId} ${keyOfForm(form)}`;
+    let id = this.#formIds.get(key);
+    if (id === undefined) this.#formIds.set(key, (id = this.#forms.push({ form, nexthopId })));
+    if (isPlain) this.#formOfId.set(nexthopId, id);
+    return id;
   }
 
-  #formOf(route: RouteMessage): Form {
-    const { type, tos, prefSrc, prefSrcLength, nexthopId } = route;
-    const source = prefSrcLength ? prefSrc.slice(0, prefSrcLength) : undefined;
-    const base = { ...PLAIN, type, tos, source };
-    if (nexthopId) return { ...base, ...this.#throughObject(nexthopId) };
-    if (type !== RTN_UNICAST) return base;
-    if (route.hops.length === 0) {
-      const { gatewayFamily: family, gateway: bytes, interfaceIndex, flags } = route;
-      return { ...base, hops: [hop({ family, bytes, interfaceIndex, onlink: isOnlink(flags) }, 1)] };
-    }
-    const hops = route.hops.map(({ gatewayFamily, gateway, interfaceIndex, weight, flags }) =>
-      hop({ family: gatewayFamily, bytes: gateway, interfaceIndex, onlink: isOnlink(flags) }, weight),
-    );
-    return { ...base, hops };
+  #leadOf({ form, nexthopId }: FoundForm): number {
+    return this.#intern(nexthopId ? { ...form, ...this.#throughObject(nexthopId) } : form);
   }
 
-  #throughObject(id: number): Pick<Form, 'by' | 'buckets' | 'hops'> {
+  #throughObject(id: number): Pick<RouteForm, 'by' | 'buckets' | 'hops'> {
     const nexthop = this.#nexthops.get(id);
     const by = nexthop && this.#syncer.objects.isOurs(nexthop) ? 'object' : 'foreignObject';
     if (!nexthop || nexthop.blackhole) return { by, buckets: NO_GROUP, hops: [] };
@@ -253,17 +278,11 @@ class FibDiff implements KernelListener {
   }
 
   /** The same number for what does the same. */
-  #intern(form: Form): number {
-    const { type, tos, source, by, buckets, hops } = form;
-    const texts = inProportion(hops).map(
-      ({ family, bytes, interfaceIndex, onlink, weight }) =>
-        `${family}/${bytes?.join('.') ?? ''}/${interfaceIndex}/${onlink}*${weight}`,
-    );
-    const key = [type, tos, source?.join('.') ?? '', by, buckets, ...texts.sort()].join(' ');
-    return this.#list.lead(key, () => this.#describe(form));
+  #intern(form: RouteForm): number {
+    return this.#list.lead(keyOfForm(form), () => this.#describe(form));
   }
 
-  #describe({ type, tos, source, by, hops }: Form): RouteLead {
+  #describe({ type, tos, source, by, hops }: RouteForm): RouteLead {
     const { network } = this.#syncer.mirror;
     return {
       type: tos === 0 ? routeTypeName(type) : `${routeTypeName(type)} tos ${tos}`,
@@ -274,21 +293,4 @@ class FibDiff implements KernelListener {
       by,
     };
   }
-}
-
-const RTN_BLACKHOLE = 6;
-const NO_GROUP = -1;
-const PLAIN: Form = { type: RTN_UNICAST, tos: 0, source: undefined, by: 'hops', buckets: NO_GROUP, hops: [] };
-
-function hop({ family, bytes, interfaceIndex, onlink }: Gateway, weight: number): Hop {
-  const length = family === AF_INET ? 4 : 16;
-  return { family, bytes: family === 0 ? undefined : bytes.slice(0, length), interfaceIndex, onlink, weight };
-}
-
-function hopOf({ family, gateway, interfaceIndex, flags }: NexthopMessage, weight: number): Hop {
-  return { family: gateway ? family : 0, bytes: gateway, interfaceIndex, onlink: isOnlink(flags), weight };
-}
-
-function isOnlink(flags: number): boolean {
-  return (flags & RTNH_F_ONLINK) !== 0;
 }

@@ -8,7 +8,7 @@ import { workerData, receiveMessageOnPort, type MessagePort } from 'node:worker_
 import { RouteMessage, clearWakeup, currentThreadId, pollReadable } from 'netlink';
 import { systemClock } from '../support/clock.js';
 import type { PackedDifferences } from './differences.js';
-import { compareWithKernel } from './fib-diff.js';
+import { DiffRunner } from './diff-runner.js';
 import { HostKeeper } from './host-keeper.js';
 import { familyOf } from './messages.js';
 import type { Counts, FromWorker, ToWorker, WorkerStart } from './messages.js';
@@ -37,6 +37,7 @@ class FibWorker implements SyncerEvents {
   /** Undefined where nothing is written. */
   readonly #keeper: HostKeeper | undefined;
   readonly #tunnels: Tunnels;
+  readonly #diffs: DiffRunner;
   readonly #submissions: Submission[] = [];
   /** Ids whose forgetting waits among the submissions. */
   readonly #leaving = new Map<number, number>();
@@ -56,6 +57,12 @@ class FibWorker implements SyncerEvents {
       this.#syncer,
       (level, fields, text) => this.log(level, fields, text),
       () => systemClock.nowMs(),
+    );
+    this.#diffs = new DiffRunner(
+      this.#syncer,
+      this.#kernel,
+      () => systemClock.nowMs(),
+      (requests, differences) => this.#tellDifferences(requests, differences),
     );
     this.#encapsulation = start.encapsulation;
     if (start.settings.watchOnly) return;
@@ -89,6 +96,7 @@ class FibWorker implements SyncerEvents {
       if (!this.#stop.keepRoutes) this.#syncer.removeAll();
       this.#keeper?.stop(this.#stop.keepRoutes);
       this.#tunnels.stop(this.#stop.keepRoutes);
+      this.#diffs.close();
       this.#kernel.close();
       this.#tell({ type: 'stopped' });
       this.#port.close();
@@ -99,7 +107,8 @@ class FibWorker implements SyncerEvents {
     while (this.#submissions.length) this.#absorb(this.#submissions.shift()!);
     this.#tunnels.step();
     const dueMs = Math.min(this.#keeper?.step() ?? Infinity, this.#syncer.step());
-    const waitMs = dueMs > 0 ? this.#warmUpUntil(dueMs) : 0;
+    const isComparing = this.#compare();
+    const waitMs = isComparing || dueMs <= 0 ? 0 : this.#warmUpUntil(dueMs);
     this.#tellCounts();
     const host = this.#keeper?.takeState();
     if (host) this.#tell({ type: 'host', state: host });
@@ -147,7 +156,7 @@ class FibWorker implements SyncerEvents {
           this.#tell({ type: 'rows', request: message.request, ...this.#syncer.rows(message.cursor, message.max) });
           break;
         case 'diff':
-          this.#diff(message.request);
+          this.#diffs.request(message.request);
           break;
         case 'duties':
           this.#keeper?.set(message.duties);
@@ -208,18 +217,20 @@ class FibWorker implements SyncerEvents {
     }
   }
 
-  #diff(request: number): void {
-    let differences: PackedDifferences | undefined;
+  /** One slice of the comparison that somebody has asked for; whether there is more. */
+  #compare(): boolean {
     try {
-      differences = compareWithKernel(this.#syncer, this.#kernel);
+      return this.#diffs.step();
     } catch (error) {
-      this.log(
-        'warn',
-        {},
-        `reading the kernel for a comparison: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      const text = error instanceof Error ? error.message : String(error);
+      this.log('warn', {}, `reading the kernel for a comparison: ${text}`);
+      this.#tellDifferences(this.#diffs.abandon(), undefined);
+      return true;
     }
-    this.#tell({ type: 'diff', request, differences });
+  }
+
+  #tellDifferences(requests: readonly number[], differences: PackedDifferences | undefined): void {
+    for (const request of requests) this.#tell({ type: 'diff', request, differences });
   }
 
   #gone(id: number): void {

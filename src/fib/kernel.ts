@@ -28,6 +28,13 @@ export type NexthopSupport = 'none' | 'groups' | 'resilientGroups';
 export const KernelOperation = { add: 1, replace: 2, remove: 3 } as const;
 export type KernelOperation = (typeof KernelOperation)[keyof typeof KernelOperation];
 
+/** All routes of both families and all tables, piece by piece, while the tables may be written. */
+export interface RouteReading {
+  /** 'interrupted' = it is over, and may have missed some. */
+  step(listener: KernelListener): 'more' | 'done' | 'interrupted';
+  close(): void;
+}
+
 export interface Kernel {
   /** All links, then all addresses. */
   readNetwork(listener: KernelListener): void;

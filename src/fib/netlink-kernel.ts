@@ -10,6 +10,7 @@ import {
   type NexthopMessage,
   type NexthopSupport,
   type RouteMessage,
+  type RouteReading,
 } from './kernel.js';
 
 const GROUPS = [
@@ -154,6 +155,35 @@ export class NetlinkKernel implements Kernel {
       this.#batch.clear();
       this.#batchLength = 0;
     }
+  }
+
+  /** On a socket of its own, so that requests go on meanwhile. */
+  readInParts(): RouteReading {
+    const socket = nl.NetlinkSocket.open();
+    const route = new nl.RouteMessage();
+    const families: number[] = [nl.AF_INET, nl.AF_INET6];
+    let part: ReturnType<nl.NetlinkSocket['dumpInParts']> | undefined;
+    let interrupted = false;
+    return {
+      step: (listener) => {
+        const family = families[0]!;
+        part ??= socket.dumpInParts('reading routes', (writer, sequence) =>
+          nl.encodeRouteDump(writer, sequence, family),
+        );
+        const result = part((reader) => {
+          if (reader.type !== nl.RTM_NEWROUTE) return;
+          nl.decodeRoute(reader, route);
+          if (!(route.flags & nl.RTM_F_CLONED)) listener.route(route, false, false);
+        });
+        interrupted ||= result.interrupted;
+        if (!result.done) return 'more';
+        part = undefined;
+        families.shift();
+        if (families.length) return 'more';
+        return interrupted ? 'interrupted' : 'done';
+      },
+      close: () => socket.close(),
+    };
   }
 
   close(): void {

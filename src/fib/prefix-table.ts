@@ -22,6 +22,8 @@ export const RowFlag = {
   answerDue: 16,
   /** Seen by the whole reading that is under way. */
   seen: 32,
+  /** Marked dirty, or given to a prefix, since a comparison with the kernel began. */
+  changed: 64,
 } as const;
 
 export class PrefixTable {
@@ -81,7 +83,7 @@ export class PrefixTable {
     this.status[row] = 0;
     this.reason[row] = 0;
     this.errno[row] = 0;
-    this.flags[row] = 0;
+    this.flags[row] = RowFlag.changed;
     const bucket = this.#hash(this.address, row * this.words, length);
     this.#next[row] = this.#buckets[bucket]!;
     this.#buckets[bucket] = row;
@@ -90,8 +92,8 @@ export class PrefixTable {
 
   /** Gives the row back when nothing is wanted, there, or waiting. */
   releaseIfIdle(row: number): void {
-    if (this.nextHop[row] !== 0 || this.installed[row] !== 0 || this.foreign[row]! >= 0 || this.flags[row] !== 0)
-      return;
+    if (this.nextHop[row] !== 0 || this.installed[row] !== 0 || this.foreign[row]! >= 0) return;
+    if (this.flags[row]! & ~RowFlag.changed) return;
     if (this.prefixId[row] !== NO_ID) return;
     const bucket = this.#hash(this.address, row * this.words, this.length[row]!);
     let at = this.#buckets[bucket]!;

@@ -17,16 +17,18 @@ export class CommandError extends Error {
   /** null = ended by a signal or never started. */
   readonly exitCode: number | null;
   readonly stderr: string;
+  readonly stdout: string;
   /** True when there is no such program in PATH. */
   readonly notFound: boolean;
 
-  constructor(argv: readonly string[], exitCode: number | null, stderr: string, notFound = false) {
+  constructor(argv: readonly string[], exitCode: number | null, stderr: string, notFound = false, stdout = '') {
     const said = stderr.trim();
     super(notFound ? `${argv[0]}: not found` : `${argv.join(' ')}: ${said || `exit code ${exitCode}`}`);
     this.name = 'CommandError';
     this.program = argv[0] ?? '';
     this.exitCode = exitCode;
     this.stderr = said;
+    this.stdout = stdout;
     this.notFound = notFound;
   }
 }
@@ -47,7 +49,7 @@ export function runCommand(argv: readonly string[], stdin?: string): Promise<Com
     );
     child.on('close', (exitCode) => {
       if (exitCode === 0) resolve({ stdout, stderr });
-      else reject(new CommandError(argv, exitCode, stderr));
+      else reject(new CommandError(argv, exitCode, stderr, false, stdout));
     });
   });
 }

@@ -6,7 +6,9 @@ import { formatAddress, formatPrefix, parseAddress } from 'bgp-parse';
 import { RouteMessage } from 'netlink';
 import t, { type Test } from 'tap';
 import { type FibDifference, type RouteLead, unpackDifferences } from '../../src/fib/differences.js';
+import { DiffRunner } from '../../src/fib/diff-runner.js';
 import { compareWithKernel } from '../../src/fib/fib-diff.js';
+import { KernelOperation } from '../../src/fib/kernel.js';
 import { NetlinkKernel } from '../../src/fib/netlink-kernel.js';
 import { BLACKHOLE_TARGET, FIRST_NEXT_HOP_SET } from '../../src/fib/port.js';
 import { Syncer, type SyncerSettings } from '../../src/fib/syncer.js';
@@ -284,6 +286,97 @@ t.test('preferred source, VRF-like tables and another metric', options, async (t
   c.settle();
   t.strictSame(c.diff(), []);
 });
+
+for (const nexthopObjects of ['auto', 'never'] as const) {
+  t.test(`read in slices while routes are written (nexthop objects: ${nexthopObjects})`, options, (t) => {
+    const c = core(t, { nexthopObjects });
+    const many = 3000;
+    const name = (i: number) => (i % 2 ? `20.${i >> 8}.${i & 255}.0/24` : `2001:db8:${i.toString(16)}::/48`);
+    const nextHopOf = (i: number, other = 0) => (i % 2 ? 1 + other : 3 + other);
+    for (let i = 0; i < many; i++) c.want(name(i), nextHopOf(i));
+    c.settle();
+    // By the socket whose echo the mirror does not hear, so nobody but the reading can know.
+    const remove = (address: string, length: number) => {
+      const message = new RouteMessage();
+      const bytes = parseAddress(address)!;
+      Object.assign(message, { family: bytes.length === 4 ? 2 : 10, dstLength: length, table: 254, priority: 20 });
+      Object.assign(message, { protocol: 186, scope: 255, type: 0 });
+      message.dst.set(bytes);
+      c.kernel.queue(KernelOperation.remove, message);
+      t.equal(
+        c.kernel.commit((_, errno) => t.fail(`errno ${errno}`)),
+        'done',
+      );
+    };
+    const answers: string[][] = [];
+    let now = 0;
+    const runner = new DiffRunner(
+      c.syncer,
+      c.kernel,
+      () => (now += 10),
+      (requests, differences) => requests.forEach(() => answers.push([...unpackDifferences(differences!)].map(text))),
+    );
+    let slices = 0;
+    const compare = (between: (slice: number) => void) => {
+      runner.request(1);
+      for (slices = 0; runner.step(); slices++) between(slices);
+      t.ok(slices > 5, `${slices} slices`);
+      return answers.pop();
+    };
+    let turn = 0;
+    const churn = () => {
+      // Some are led elsewhere, some go, some come back, some are new.
+      for (let k = 0; k < 60; k++) {
+        const i = (turn * 61 + k * 37) % (many + 200);
+        c.want(name(i), (turn + k) % 5 === 0 ? 0 : nextHopOf(i, (turn + k) % 2));
+      }
+      turn++;
+      c.settle();
+    };
+    t.strictSame(
+      compare(() => undefined),
+      [],
+    );
+    t.strictSame(compare(churn), [], 'what is written meanwhile is no difference');
+    for (let i = 1; i < many; i += 4) c.want(name(i), WITH_BACKUP);
+    c.settle();
+    const swing = (slice: number) => {
+      c.syncer.setNextHopDown(1, slice % 2 === 0);
+      c.settle();
+    };
+    const unreachable = compare(swing)!;
+    c.syncer.setNextHopDown(1, false);
+    t.ok(
+      unreachable.every((line) => line.includes('its peer is down')),
+      'nor are next hops that move to their backup and back',
+    );
+    t.notMatch(unreachable.join(), /20\.0\.1\.0/);
+    for (let i = 0; i < many; i++) c.want(name(i), nextHopOf(i));
+    c.settle();
+    remove('20.5.1.0', 24);
+    remove('2001:db8:500::', 48);
+    const by = nexthopObjects === 'auto' ? 'object' : 'hops';
+    const lost = [
+      `20.5.1.0/24 missing: 192.168.245.172 ens33 ${by} | -`,
+      `2001:db8:500::/48 missing: fd00:245::172 ens33 ${by} | -`,
+    ];
+    t.strictSame(
+      compare(() => undefined),
+      lost,
+    );
+    const others = () => {
+      for (let k = 0; k < 40; k++) {
+        const i = 2000 + ((turn * 41 + k) % 900);
+        c.want(name(i), turn % 3 === 0 ? 0 : nextHopOf(i));
+      }
+      turn++;
+      c.settle();
+    };
+    t.strictSame(compare(others)?.sort(), lost, 'and what nobody else knows is found beside it');
+    runner.close();
+    t.end();
+  });
+}
 
 t.test('through the thread', options, async (t) => {
   const h = new Harness();
