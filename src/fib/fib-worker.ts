@@ -107,9 +107,9 @@ class FibWorker implements SyncerEvents {
     while (this.#submissions.length) this.#absorb(this.#submissions.shift()!);
     this.#tunnels.step();
     const dueMs = Math.min(this.#keeper?.step() ?? Infinity, this.#syncer.step());
+    this.#tellCounts();
     const isComparing = this.#compare();
     const waitMs = isComparing || dueMs <= 0 ? 0 : this.#warmUpUntil(dueMs);
-    this.#tellCounts();
     const host = this.#keeper?.takeState();
     if (host) this.#tell({ type: 'host', state: host });
     if (waitMs > 0) {
