@@ -17,7 +17,7 @@ interface Rule {
 
 /** "- §4.1 MUST: what is asked", and below it, indented, what shows it. */
 const rules: Rule[] = text
-  .split(/^- (?=§)/m)
+  .split(/^- (?=§|Class \d)/m)
   .slice(1)
   .map((item) => {
     const [rule = '', shown = ''] = item.split(/^ {2}- /m, 1).concat(item.replace(/^[^]*?^ {2}- /m, '  - '));
@@ -48,6 +48,14 @@ t.test('every rule has a test that exists, or a reason', (t) => {
         t.fail(`${what}: test/${path} has no test of the name: ${name}`);
     }
   }
+  t.end();
+});
+
+t.test('the sixteen classes of defects each have their tests', (t) => {
+  t.same(
+    rules.filter(({ rule }) => rule.startsWith('Class')).map(({ rule }) => Number(/\d+/.exec(rule)![0])),
+    Array.from({ length: 16 }, (_, index) => index + 1),
+  );
   t.end();
 });
 

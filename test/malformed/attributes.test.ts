@@ -77,9 +77,15 @@ function judge(rig: Rig, body: Uint8Array, what: string): Verdict {
 }
 
 /** All flag octets that mean something, with the unused bits clear and set. */
-function flagsOf(code: number): number[] {
+function flagsOf(): number[] {
   const high = Array.from({ length: 16 }, (_, i) => i << 4);
-  return isKnown(code) ? [...high, ...high.map((flags) => flags | 0x0f)] : high;
+  return [...high, ...high.map((flags) => flags | 0x0f)];
+}
+
+/** The longest value that a message of 4,096 octets can hold behind these attributes and the prefix. */
+function longest(base: readonly Uint8Array[]): number {
+  const used = base.reduce((sum, bytes) => sum + bytes.length, 0);
+  return 4096 - 23 - used - 4 - nlri(TESTED).length;
 }
 
 for (const kind of KINDS) {
@@ -92,11 +98,13 @@ for (const kind of KINDS) {
     for (let code = 0; code < 256; code++) {
       // What is not recognised does not depend on the width of AS numbers.
       if (!kind.fourOctetAs && !isKnown(code) && code % 16 !== 0) continue;
-      const lengths = isKnown(code) ? KNOWN_LENGTHS : UNKNOWN_LENGTHS;
       const base = baseAttributes(kind, [code]);
-      for (const flags of flagsOf(code)) {
+      const lengths = [...(isKnown(code) ? KNOWN_LENGTHS : UNKNOWN_LENGTHS), longest(base)];
+      for (const flags of flagsOf()) {
         for (const [declared, there] of [...lengths.map((length) => [length, length] as const), ...LIES]) {
           if (declared > 255 && (flags & 0x10) === 0) continue;
+          // Bits that mean nothing, on attributes that are not recognised: once each.
+          if (!isKnown(code) && (flags & 0x0f) !== 0 && declared !== 7) continue;
           const value = filler(code, there, kind);
           const body = updateBody([...base, attribute(flags, code, value, declared)], nlri(TESTED));
           const what = `${name}: attribute ${code} flags ${flags.toString(16)} length ${declared} (${there} there)`;

@@ -4,6 +4,7 @@
  * RFC 4271 §4.3 and §6.3, RFC 4760 §3-§7, RFC 7606 §3 and §5, RFC 4724 §2.
  */
 import t from 'tap';
+import type { Test } from 'tap';
 import { attribute, message, mpReach, mpUnreach, nlri, octets, u32, update, updateBody } from './fixtures/compose.js';
 import { readUpdate } from './fixtures/reference.js';
 import { KEPT_PREFIX, Rig, baseAttributes, key } from './fixtures/rig.js';
@@ -153,9 +154,17 @@ function allLengths(): number[] {
   return Array.from({ length: 33 }, (_, length) => nlri(`100.127.255.255/${length}`)).flat();
 }
 
+/** RFC 4724 §3: both families, Forwarding State set. */
+const RESTART = [64, 10, 0, 120, 0, 1, 1, 0x80, 0, 2, 1, 0x80];
+
 t.test('prefixes in every field and shape', async (t) => {
   const kind = { external: false, fourOctetAs: true };
-  const rig = await Rig.open(kind);
+  await shapes(t, await Rig.open(kind));
+  // What looks like an End-of-RIB, and what a NOTIFICATION ends, is the same with graceful restart.
+  await shapes(t, await Rig.open(kind, { gracefulRestart: { restartTime: 120 } }, {}, RESTART));
+});
+
+async function shapes(t: Test, rig: Rig): Promise<void> {
   const good = [update(base, [...nlri(A), ...nlri(B)]), update([reach6(nlri(SIX)), ...noHop])];
   for (const { what, body, verdict, subcode, holds } of CASES) {
     rig.end.send(...good);
@@ -191,7 +200,7 @@ t.test('prefixes in every field and shape', async (t) => {
   }
   t.equal(key('2001:db8::/32'), '2/32/20010db8');
   await rig.close();
-});
+}
 
 t.test('prefixes that mean no destination are ignored, and nothing else (RFC 4271 §6.3)', async (t) => {
   const rig = await Rig.open({ external: false, fourOctetAs: true });

@@ -28,6 +28,12 @@ const LENGTHS: Readonly<Record<number, (length: number) => boolean>> = {
   128: (length) => length === 0, // RFC 2918 before it had a number
 };
 
+/** RFC 9072 §2. */
+const extended = (...parameters: number[][]): number[] => {
+  const all = parameters.flat();
+  return [255, all.length >> 8, all.length & 255, ...all];
+};
+
 t.setTimeout(120_000);
 
 /** Sends the OPEN, and a KEEPALIVE behind it; the NOTIFICATION in answer, undefined when the session came up. */
@@ -72,6 +78,23 @@ t.test('every capability code and length', async (t) => {
   await rig.close();
 });
 
+t.test('every capability code at the greatest length (RFC 9072)', async (t) => {
+  const rig = await Rig.open(INTERNAL);
+  for (let code = 0; code < 256; code++) {
+    for (const length of [250, 254, 255]) {
+      const capability = [code, length, ...new Array<number>(length).fill(1)];
+      const all = [...usual.flat(), ...capability];
+      const parameters = extended([2, all.length >> 8, all.length & 255, ...all]);
+      const notification = attempt(rig, open({ identifier, parameters, parametersLength: 255 }));
+      const what = `capability ${code} of ${length}`;
+      assert.equal(notification !== undefined, !(LENGTHS[code]?.(length) ?? true), what);
+      if (notification) assert.deepEqual([notification.code, notification.subcode], [2, 0], what);
+    }
+  }
+  t.pass('each by its own rule');
+  await rig.close();
+});
+
 interface Case {
   readonly what: string;
   readonly parts: OpenParts;
@@ -80,10 +103,6 @@ interface Case {
   readonly data?: readonly number[];
 }
 
-const extended = (...parameters: number[][]): number[] => {
-  const all = parameters.flat();
-  return [255, all.length >> 8, all.length & 255, ...all];
-};
 const flat = usual.flat();
 const CASES: readonly Case[] = [
   { what: 'the usual one', parts: { capabilities: usual } },

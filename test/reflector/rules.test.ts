@@ -146,6 +146,8 @@ t.test('ORIGINATOR_ID is kept, the cluster is put in front (§8)', async (t) => 
     await peers[name].until((heard) => heard.routes.has(prefix), prefix);
     t.equal(peers[name].heard.attribute(prefix, 9), quad('10.0.5.5'));
     t.equal(peers[name].heard.attribute(prefix, 10), [CLUSTER, ...clusters].map(quad).join(''));
+    const codes = peers[name].heard.routes.get(prefix)!.attributes.map(({ code }) => code);
+    t.same(codes, [...new Set(codes)], 'each attribute once');
   }
 });
 

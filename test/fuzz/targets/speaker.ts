@@ -190,7 +190,8 @@ class Scene {
       if (heard[18] === 3) assert.fail(`NOTIFICATION ${heard[19]}/${heard[20]} to the observer`);
       if (heard[18] !== 2) continue;
       const body = heard.subarray(19);
-      const reading = readUpdate(body, { external: false, fourOctetAs: true, peerAsn: undefined, afis: [1, 2] });
+      const session = { external: false, fourOctetAs: true, peerAsn: undefined, afis: [1, 2], asSent: true };
+      const reading = readUpdate(body, session);
       assert.equal(reading.verdict, Verdict.none, `told to the observer: ${Buffer.from(body).toString('hex')}`);
       for (const [prefix, kept] of reading.changes) {
         if (kept) this.table.set(prefix, kept);
