@@ -92,6 +92,8 @@ export function prepareListener(address: AddressBytes, port: number, interfaceNa
   try {
     // "0.0.0.0" and "::" stand side by side in `listen`.
     if (family === 6) setIpv6Only(fd, true);
+    // Accepted connections have it from here, also those that are refused with a NOTIFICATION.
+    setTrafficClass(fd, family, TRAFFIC_CLASS);
     bindSocket(fd, address, port, interfaceName === undefined ? 0 : interfaceIndex(interfaceName));
     return fd;
   } catch (error) {
