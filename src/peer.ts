@@ -91,6 +91,8 @@ export class Peer implements SessionListener {
   readonly #host: PeerHost;
   readonly #stalePaths: StalePaths;
   readonly #malformedLog: MalformedLog;
+  /** How many UPDATEs had come at the last begin of an enhanced refresh, by family. */
+  readonly #refreshBegunAt = [-1, -1];
 
   /** `awaited`: not a peer yet, but the place of the one that is to be found on the interface; it never starts. */
   constructor(address: Uint8Array, options: PeerOptions, dynamic: boolean, host: PeerHost, awaited = false) {
@@ -368,8 +370,13 @@ export class Peer implements SessionListener {
     const index = family === 'ipv4-unicast' ? 0 : 1;
     const member = this.members[index];
     if (!member || !this.ribPeer) return;
-    if (subtype === RouteRefreshSubtype.beginOfRefresh) pipeline.rib.beginRefresh(this.ribPeer, family);
-    else if (subtype === RouteRefreshSubtype.endOfRefresh) pipeline.rib.endOfRib(this.ribPeer, family);
+    if (subtype === RouteRefreshSubtype.beginOfRefresh) {
+      // Said again without a route in between it is no news, and marking all its routes takes as long as they are many.
+      const { updatesIn } = this.session.counters;
+      if (this.#refreshBegunAt[index] === updatesIn) return;
+      this.#refreshBegunAt[index] = updatesIn;
+      pipeline.rib.beginRefresh(this.ribPeer, family);
+    } else if (subtype === RouteRefreshSubtype.endOfRefresh) pipeline.rib.endOfRib(this.ribPeer, family);
     else if (this.negotiated?.enhancedRouteRefresh) {
       pipeline.exporter.refresh(member, {
         opening: encodeRouteRefresh({ family, subtype: RouteRefreshSubtype.beginOfRefresh }),

@@ -21,6 +21,7 @@ import { groupKey } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
 import { BACKLOG_LIMIT_OCTETS, GroupWriter } from './group-writer.js';
 import { Member } from './member.js';
+import type { RefreshOptions } from './member.js';
 import { OutgoingAttributes } from './outgoing-attributes.js';
 import { PathExporter } from './path-exporter.js';
 import { PolicyWalk } from './policy-walk.js';
@@ -28,12 +29,6 @@ import { UpdateGroup } from './update-group.js';
 
 /** With so many members a slice of a walk is half as long. */
 const MEMBERS_PER_WALK_SLICE = 8;
-
-/** Whole messages around the table of an enhanced refresh (RFC 7313 §4). */
-export interface RefreshOptions {
-  readonly opening?: Uint8Array | undefined;
-  readonly closing?: Uint8Array | undefined;
-}
 
 export class Exporter {
   /** Packs and fans out. */
@@ -155,6 +150,12 @@ export class Exporter {
 
   /** Sends the whole table again (RFC 2918; with opening and closing messages RFC 7313). */
   refresh(member: Member, options: RefreshOptions): void {
+    // However many are asked for meanwhile, one more comes after it: a table is not marked as often as a peer can ask.
+    if (member.isRefreshing) {
+      member.refreshAgain = options;
+      return;
+    }
+    member.isRefreshing = true;
     // RFC 7313 §4: no BoRR before End-of-RIB. The first table, said once more, is the answer.
     if (!member.isInitial) {
       if (options.opening) member.sink.write(options.opening, 0, options.opening.length, 1);
@@ -200,6 +201,8 @@ export class Exporter {
     this.#takeBackOwnDefault(old, fresh);
     fresh.closing = member.closing;
     fresh.isInitial = member.isInitial;
+    fresh.isRefreshing = member.isRefreshing;
+    fresh.refreshAgain = member.refreshAgain;
     fresh.markAll(member);
     if (!walk) {
       if (old.sent) fresh.group.sent = old.sent.clone();
@@ -522,9 +525,24 @@ export class Exporter {
 
   #afterResync(member: Member): void {
     if (member.pending === 0 || member.cursor * 32 >= member.walkEnd) {
-      if (!(this.holdEndOfRib && member.isInitial)) this.#close(member);
+      if (!(this.holdEndOfRib && member.isInitial)) {
+        this.#close(member);
+        // An empty table is through as soon as it is begun.
+        if (this.#refreshAgain(member)) return this.#afterResync(member);
+      }
     }
-    if (member.pending === 0) this.#catchUp(member);
+    if (member.pending > 0) return;
+    this.#catchUp(member);
+    this.#refreshAgain(member);
+  }
+
+  /** False = it has not been asked for. */
+  #refreshAgain(member: Member): boolean {
+    const options = member.refreshAgain;
+    member.isRefreshing = false;
+    member.refreshAgain = undefined;
+    if (options) this.refresh(member, options);
+    return options !== undefined;
   }
 
   #close(member: Member): void {

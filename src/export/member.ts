@@ -10,6 +10,12 @@ import type { SessionSink } from '../session/types.js';
 import type { PolicyWalk } from './policy-walk.js';
 import type { UpdateGroup } from './update-group.js';
 
+/** Whole messages around the table of an enhanced refresh (RFC 7313 §4). */
+export interface RefreshOptions {
+  readonly opening?: Uint8Array | undefined;
+  readonly closing?: Uint8Array | undefined;
+}
+
 export class Member {
   readonly peerId: number;
   readonly sink: SessionSink;
@@ -21,6 +27,10 @@ export class Member {
   /** The first table of the session is not complete yet: `closing` is its End-of-RIB. */
   isInitial = true;
   walkEnd = 0;
+  /** The table is being said again at the peer's request. */
+  isRefreshing = false;
+  /** It has asked once more meanwhile. */
+  refreshAgain: RefreshOptions | undefined;
   /** Its export policy has changed, and not all has been compared yet: so long it is told nothing. */
   walk: PolicyWalk | undefined;
   /** Next word of the bitmap to look at. */

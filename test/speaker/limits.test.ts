@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import * as net from 'node:net';
 import t from 'tap';
+import { RouteRefreshSubtype, encodeRouteRefresh } from 'bgp-parse';
 import type { Log } from '../../src/index.js';
 import { silentLog } from '../../src/index.js';
 import { announce } from '../reflector/fixtures/say.js';
@@ -144,6 +145,42 @@ t.test('a flood of strangers gets few answers, and peers do not suffer', async (
   await until(() => closed === COUNT, 'all are closed');
   t.ok(answered > 0, 'some are told why');
   t.comment(`${answered} of ${COUNT} were told`);
+});
+
+t.test('a flood of ROUTE-REFRESH: one table for all that come while it is said', async (t) => {
+  const rig = new Rig(t);
+  const addresses = [rig.address(2), rig.address(3)] as const;
+  const peers = addresses.map((address) => ({ address, asn: 64512, passive: true, routeReflectorClient: true }));
+  const reflector = await rig.reflector({ address: rig.address(1), config: { peers } });
+  const source = await rig.peer(reflector, { address: addresses[0] });
+  const prefixes = blocks(10, 20_000);
+  source.announce(prefixes, { nextHop: HOP });
+  await until(() => reflector.speaker.summary().families[0]!.best === prefixes.length, 'the table');
+  const asks = await rig.peer(reflector, {
+    address: addresses[1],
+    capabilities: [
+      { kind: 'multiprotocol', afi: 1, safi: 1 },
+      { kind: 'routeRefresh' },
+      { kind: 'enhancedRouteRefresh' },
+      { kind: 'fourOctetAs', asn: 64512 },
+    ],
+  });
+  await asks.until((heard) => heard.routes.size === prefixes.length, 'the first table');
+  const before = reflector.peer(addresses[1]);
+  const COUNT = 10_000;
+  for (const subtype of [RouteRefreshSubtype.request, RouteRefreshSubtype.beginOfRefresh]) {
+    const one = encodeRouteRefresh({ family: 'ipv4-unicast', subtype });
+    asks.say(Buffer.concat(Array.from({ length: COUNT }, () => one)));
+  }
+  await until(() => reflector.peer(addresses[1]).messagesIn >= before.messagesIn + 2 * COUNT, 'all are read');
+  source.announce(['10.250.0.0/24'], { nextHop: HOP });
+  await asks.until((heard) => heard.routes.has('10.250.0.0/24'), 'what is said after it');
+  const sent = reflector.peer(addresses[1]).messagesOut - before.messagesOut;
+  t.ok(sent < COUNT, `${sent} messages were the answer to ${COUNT} requests`);
+  const { updatesOut } = reflector.peer(addresses[1]);
+  asks.say(encodeRouteRefresh({ family: 'ipv4-unicast', subtype: RouteRefreshSubtype.request }));
+  await until(() => reflector.peer(addresses[1]).updatesOut >= updatesOut + 10, 'and it may ask again');
+  t.match(reflector.peer(addresses[1]), { state: 'Established', sessionsEstablished: 1 });
 });
 
 t.test('one peer that floods does not starve the others', async (t) => {
