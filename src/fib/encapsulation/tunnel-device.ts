@@ -24,6 +24,8 @@ export class TunnelDevice {
   #spec: nl.NewTunnel | undefined;
   /** Next hops that are to be reached, by text; true = the entries have been there. */
   readonly #wanted = new Map<string, { readonly address: Uint8Array; set: boolean }>();
+  /** The same by link-layer address: a forwarding entry that was changed names another next hop. */
+  readonly #wantedBy = new Map<string, string>();
   /** As the kernel told: link-layer address by next hop, next hop by link-layer address. */
   readonly #neighbours = new Map<string, string>();
   readonly #forwarding = new Map<string, string>();
@@ -83,7 +85,7 @@ export class TunnelDevice {
       else if (this.#forwarding.get(mac) === address) this.#forwarding.delete(mac);
     } else if (deleted) this.#neighbours.delete(address);
     else this.#neighbours.set(address, permanent ? mac : '');
-    const wanted = this.#wanted.get(address);
+    const wanted = this.#wanted.get(entry.family === nl.AF_BRIDGE ? (this.#wantedBy.get(mac) ?? '') : address);
     return !wanted || this.#isSet(wanted.address);
   }
 
@@ -171,6 +173,7 @@ export class TunnelDevice {
     const key = text(address);
     if (this.#wanted.has(key)) return;
     this.#wanted.set(key, { address, set: this.index !== 0 });
+    this.#wantedBy.set(text(tunnelMac(address)), key);
     if (this.index !== 0) this.#set(address);
   }
 
@@ -179,6 +182,7 @@ export class TunnelDevice {
     for (const [key, { address }] of this.#wanted) {
       if (used.has(formatAddress(address))) continue;
       this.#wanted.delete(key);
+      this.#wantedBy.delete(text(tunnelMac(address)));
     }
     const seen = new Set([...this.#neighbours.keys(), ...this.#forwarding.values()]);
     for (const key of seen) {
@@ -197,6 +201,7 @@ export class TunnelDevice {
     this.#forget();
     this.#spec = undefined;
     this.#wanted.clear();
+    this.#wantedBy.clear();
     this.fault = 'there is no tunnel yet';
   }
 
