@@ -5,7 +5,17 @@ export * from './address.js';
 export * from './constants.js';
 export { encodeEcho, internetChecksum, ping, type PingOptions, type PingReply } from './icmp.js';
 export * from './datagram.js';
-export { AF_INET, AF_INET6, AF_UNSPEC, Errno, SystemError, errnoName, interfaceIndex, pollReadable, pollWritable } from './libc.js';
+export {
+  AF_INET,
+  AF_INET6,
+  AF_UNSPEC,
+  Errno,
+  SystemError,
+  errnoName,
+  interfaceIndex,
+  pollReadable,
+  pollWritable,
+} from './libc.js';
 export * from './link.js';
 export { MessageReader, MessageWriter, NetlinkFormatError } from './message.js';
 export * from './neighbour.js';
