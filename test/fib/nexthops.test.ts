@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { parseAddress } from 'bgp-parse';
-import { NetlinkSocket, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RouteMessage } from 'netlink';
+import { NetlinkSocket, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTPROT_BGP, RouteMessage, decodeRoute } from 'netlink';
+import type { MessageReader } from 'netlink';
 import t, { type Test } from 'tap';
 import { NetlinkKernel } from '../../src/fib/netlink-kernel.js';
 import { FIRST_NEXT_HOP_SET } from '../../src/fib/port.js';
@@ -155,8 +156,14 @@ t.test('a hint moves all groups at once, and nobody is told of a route (nexthop_
   const listener = NetlinkSocket.open({ groups: [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE] });
   t.teardown(() => listener.close());
   let told = 0;
+  const route = new RouteMessage();
   const listen = () => {
-    while (listener.receive(() => told++) === 'messages');
+    // The kernel tells of routes of its own as well (an IPv6 address that has become usable).
+    const hear = (message: MessageReader): void => {
+      decodeRoute(message, route);
+      if (route.protocol === RTPROT_BGP) told++;
+    };
+    while (listener.receive(hear) === 'messages');
     return told;
   };
   const spread = Array.from({ length: 200 }, (_, i) => `20.0.${2 * (i % 100) + 1}.${i}`);
