@@ -2,6 +2,7 @@
  * Has the FIB thread's hot path compiled before it is needed, as `src/warm-up.ts` does for the pipeline: a syncer of its
  * own, over sockets that lead nowhere, installs, moves and removes made-up routes in small slices.
  */
+import { parseAddress } from 'bgp-parse';
 import { NetlinkSocket, RouteMessage } from 'netlink';
 import { NetlinkKernel } from './netlink-kernel.js';
 import { ROUTE_RECORD_WORDS } from './port.js';
@@ -21,7 +22,7 @@ export function* warmUpSlices(settings: SyncerSettings): Generator<void> {
   syncer.start();
   const link = { family: 0, index: 1, name: LINK, flags: IFF_UP_AND_RUNNING, mtu: 1500, master: 0, kind: '' };
   syncer.mirror.link({ ...link, address: new Uint8Array(6) }, false);
-  for (const id of [1, 2]) syncer.trackNextHop(id, linkLocal(id), LINK);
+  for (const id of [1, 2]) syncer.trackNextHop(id, parseAddress(`fe80::${id}`)!, LINK);
   for (const nextHop of [1, 2, 0, 1, 0]) {
     for (let batch = 0; batch < BATCHES; batch++) {
       syncer.submit('ipv4-unicast', records(batch, nextHop), ROUTES_PER_BATCH);
@@ -46,14 +47,6 @@ function records(batch: number, nextHop: number): Uint32Array {
     out[at + 3] = (100 << 24) | (number << 8);
   }
   return out;
-}
-
-function linkLocal(id: number): Uint8Array {
-  const address = new Uint8Array(16);
-  address[0] = 0xfe;
-  address[1] = 0x80;
-  address[15] = id;
-  return address;
 }
 
 const nobody: SyncerEvents = {

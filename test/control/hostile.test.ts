@@ -164,7 +164,7 @@ t.test('many readers of endless lists: the loop stays free, and others are answe
     socket.write('GET /v1/routes HTTP/1.1\r\nhost: x\r\n\r\n');
   }
   await until(() => octets > 1_000_000, 'they read');
-  // Steps of the loop while 200 answers are worked on: one slice each, not 200.
+  // Steps of the loop while 200 answers are worked on: that each is one slice, turns.test.ts says.
   const steps: number[] = [];
   for (let step = 0; step < 100; step++) {
     const before = performance.now();
@@ -173,7 +173,6 @@ t.test('many readers of endless lists: the loop stays free, and others are answe
   }
   steps.sort((a, b) => a - b);
   t.comment(`an iteration took ${steps[50]!.toFixed(1)} ms (median), ${steps[99]!.toFixed(1)} ms at most`);
-  t.ok(steps[50]! < 200, 'far from 200 slices of 4 ms');
   for (const where of wheres) t.equal((await ask(where, '/v1/summary')).status, 200);
 });
 
