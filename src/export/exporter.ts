@@ -15,7 +15,8 @@ import type { Rib } from '../rib/rib.js';
 import type { SourceKind } from '../rib/rib-peers.js';
 import type { SessionSink } from '../session/types.js';
 import { Verdict } from '../policy/export-filter.js';
-import type { EditedAttributes, ExportFilter } from '../policy/export-filter.js';
+import type { EditedAttributes } from '../policy/export-filter.js';
+import { AdvertisedCounts } from './advertised-counts.js';
 import { defaultMessages } from './default-route.js';
 import { groupKey } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
@@ -53,6 +54,7 @@ export class Exporter {
   #epoch = 0;
   readonly #attributes: OutgoingAttributes;
   readonly #paths: PathExporter;
+  readonly #counts: AdvertisedCounts;
   readonly #ids = new Int32Array(BATCH_PREFIXES);
   readonly #extraId = new Int32Array(BATCH_PREFIXES);
   readonly #extraPeer = new Uint16Array(BATCH_PREFIXES);
@@ -78,6 +80,7 @@ export class Exporter {
       outOfTime,
     );
     this.#paths = new PathExporter(rib, this.writer);
+    this.#counts = new AdvertisedCounts(rib);
   }
 
   /** UPDATE messages packed, once per update group. */
@@ -304,85 +307,7 @@ export class Exporter {
 
   /** Prefixes in the peer's Adj-RIB-Out once everything pending has been sent; community exceptions are not deducted. */
   advertisedCount(member: Member): number {
-    return this.#countTable(member) + (member.group.ownDefault ? 1 : 0);
-  }
-
-  #countTable(member: Member): number {
-    const { group, peerId } = member;
-    if (group.sent) return group.sent.live;
-    if (group.filter) return this.#countFiltered(group, group.filter, member);
-    const { bestBySource } = group.rib;
-    const { kind } = this.#rib.peers;
-    let count = 0;
-    for (let source = 0; source < Math.min(bestBySource.length, kind.length); source++) {
-      if (source !== peerId && group.acceptsKind[kind[source]!] === 1) count += bestBySource[source]!;
-    }
-    if (this.holdsBack) count -= this.#countHeld(group, peerId);
-    return Math.max(0, count - member.pending);
-  }
-
-  #countHeld(group: UpdateGroup, peerId: number): number {
-    const { bestAttribute, bestPeer, flags, end } = group.rib.prefixes;
-    const { kind } = this.#rib.peers;
-    let count = 0;
-    for (let id = 1; id < end; id++) {
-      if ((flags[id]! & PrefixFlag.held) === 0 || bestAttribute[id] === 0 || bestPeer[id] === peerId) continue;
-      if (group.acceptsKind[kind[bestPeer[id]!]!] === 1) count++;
-    }
-    return count;
-  }
-
-  /** With a filter the table has to be walked, once per group; from then on what changes is counted (`#recount`). */
-  #countFiltered(group: UpdateGroup, filter: ExportFilter, member: Member): number {
-    const { rib } = group;
-    if (group.counted?.version !== rib.version) {
-      const { bestAttribute, bestPeer, flags: prefixFlags, end } = rib.prefixes;
-      const { flags } = this.#rib.attributes;
-      const { kind } = this.#rib.peers;
-      const bySource = new Int32Array(kind.length);
-      for (let id = 1; id < end; id++) {
-        const attribute = bestAttribute[id]!;
-        const source = bestPeer[id]!;
-        if (attribute === 0 || (prefixFlags[id]! & PrefixFlag.held) !== 0) continue;
-        if (!group.exports(flags[attribute]!, kind[source]!)) continue;
-        if (filter.judge(rib, id, attribute, source) !== Verdict.rejected) bySource[source] = bySource[source]! + 1;
-      }
-      group.counted = {
-        version: rib.version,
-        isAsked: true,
-        bySource,
-        all: bySource.reduce((sum, one) => sum + one, 0),
-      };
-    }
-    group.counted.isAsked = true;
-    const { bySource, all } = group.counted;
-    return Math.max(0, all - (bySource[member.peerId] ?? 0) - member.pending);
-  }
-
-  /** What a batch changes in that count, as long as somebody asks for it after each (`prefixLimitOut`). */
-  #recount(group: UpdateGroup, counted: NonNullable<UpdateGroup['counted']>, batch: ChangeBatch): void {
-    const { rib, filter } = group;
-    // What is held back, or may be judged otherwise today, is counted anew when it is asked for.
-    const { kind } = this.#rib.peers;
-    const isLost = counted.version !== rib.version - 1 || kind.length > counted.bySource.length;
-    if (isLost || !counted.isAsked || this.holdsBack || !filter || filter.isUnsure) {
-      group.counted = undefined;
-      return;
-    }
-    counted.version = rib.version;
-    counted.isAsked = false;
-    const { flags } = this.#rib.attributes;
-    const add = (id: number, attribute: number, source: number, by: 1 | -1): void => {
-      if (attribute === 0 || !group.exports(flags[attribute]!, kind[source]!)) return;
-      if (filter.judge(rib, id, attribute, source) === Verdict.rejected) return;
-      counted.bySource[source] = counted.bySource[source]! + by;
-      counted.all += by;
-    };
-    for (let at = 0; at < batch.count; at++) {
-      const id = batch.id[at]!;
-      add(id, batch.oldAttribute[at]!, batch.oldPeer[at]!, -1);
-      add(id, batch.newAttribute[at]!, batch.newPeer[at]!, 1);
-    }
+    return this.#counts.of(member, this.holdsBack);
   }
 
   /** What a member has been told of a prefix: attribute set and source of each path. Cold. */
@@ -445,7 +370,7 @@ export class Exporter {
         this.#markLeft();
         continue;
       }
-      if (group.counted) this.#recount(group, group.counted, batch);
+      if (group.counted) this.#counts.changed(group, group.counted, batch, this.holdsBack);
       if (batch.count === 0) continue;
       for (const member of group.lagging) for (let at = 0; at < batch.count; at++) member.mark(batch.id[at]!);
       if (group.stream.length === 0) continue;

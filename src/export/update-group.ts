@@ -8,6 +8,7 @@ import { AttributeFlag } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import { SourceKind } from '../rib/rib-peers.js';
 import type { ExportFilter } from '../policy/export-filter.js';
+import type { Counted } from './advertised-counts.js';
 import { oneShape } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
 import type { Member } from './member.js';
@@ -26,8 +27,8 @@ export class UpdateGroup {
   /** Attribute flags that keep a set from this group. */
   readonly refusedFlags: number;
   readonly filter: ExportFilter | undefined;
-  /** Best paths that go to the group by source, as of a version of the Loc-RIB: see `Exporter.advertisedCount`. */
-  counted: { version: number; isAsked: boolean; readonly bySource: Int32Array; all: number } | undefined;
+  /** What `AdvertisedCounts` knows of it. */
+  counted: Counted | undefined;
   readonly members = new Set<Member>();
   /** Members in the shared stream. */
   readonly stream: Member[] = [];

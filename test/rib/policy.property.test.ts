@@ -99,6 +99,7 @@ class Policed {
 t.test('a change in the middle is as good as from the beginning', (t) => {
   let policed = 0;
   let interrupted = 0;
+  let counted = 0;
   const cases = [histories, fc.array(definitions, { minLength: 1, maxLength: 3 }), fc.boolean()] as const;
   const property = fc.property(...cases, (history, all, sliced) => {
     const { batches, peers, manners, stalled } = history;
@@ -114,6 +115,7 @@ t.test('a change in the middle is as good as from the beginning', (t) => {
         // What happens meanwhile: the rest of the batch, and yet other policies.
         for (const [k, operation] of batch.entries()) {
           changing.harness.turn();
+          counted += changing.harness.checkAdvertisedCounts();
           const { rib, exporter } = changing.harness.pipeline;
           if (rib.isJudging || exporter.isComparing) interrupted++;
           changing.harness.apply(operation);
@@ -123,8 +125,12 @@ t.test('a change in the middle is as good as from the beginning', (t) => {
       constant.harness.applyAll(batch);
       for (const { harness } of [changing, constant]) {
         harness.stall(stalled[i]!);
+        counted += harness.checkAdvertisedCounts();
+        harness.turn();
+        counted += harness.checkAdvertisedCounts();
         harness.settle();
         harness.checkCounters();
+        harness.checkAdvertisedCounts();
       }
     }
     if (batches.length === 0) changing.take(all.at(-1)!);
@@ -156,5 +162,6 @@ t.test('a change in the middle is as good as from the beginning', (t) => {
   }
   t.ok(policed > 0, `${policed} paths with attributes made by policy`);
   t.ok(interrupted > 0, `${interrupted} operations while policies were being applied`);
+  t.ok(counted > 0, `${counted} counts of what is told, kept from batch to batch`);
   t.end();
 });
