@@ -212,6 +212,8 @@ export class SpeakerViews {
       if (member && !member.inStream)
         notes.push(`${member.pending} ${member.group.parameters.family} prefixes to send`);
     }
+    const { pauses } = peer.session.counters;
+    if (pauses > 0) notes.push(`reading from it has waited ${pauses} times: more messages than limits.messageRate`);
     const malformed = peer.ribPeer;
     if (malformed && malformed.malformedUpdates > 0) {
       notes.push(`${malformed.malformedUpdates} malformed updates, the last: ${malformed.lastMalformed}`);

@@ -457,6 +457,7 @@ export class Speaker implements Queries {
     this.#pipeline.rib.attributes.limits = limits;
     this.#server.pendingLimit = limits.pendingSessions;
     this.#server.openHoldMs = limits.openTimeSeconds * 1000;
+    this.#server.messageRate = limits.messageRate;
   }
 
   // ===== Networks and kernel =====

@@ -156,6 +156,12 @@ export const ROOT_KEYS = {
         'How long such a connection may last without an OPEN message. Configured peers have 240 seconds (RFC 4271 §8.2.2).',
         seconds,
       ),
+      messageRate: key(
+        integer(10, 10_000_000),
+        'live',
+        'as many as come',
+        'Most messages that are read from a peer in a second, of all types together. What is beyond waits in the peer, by the means of TCP; nothing is lost and no session ends. A full table is some hundred thousand messages.',
+      ),
     }),
     'live',
     '{asPathLength: 1000, communities: 1000, pendingSessions: 1024, openTime: 60}',

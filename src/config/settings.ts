@@ -216,6 +216,8 @@ export interface LimitSettings {
   readonly pendingSessions: number;
   /** Until they have said OPEN. */
   readonly openTimeSeconds: number;
+  /** Messages that are read from a peer in a second; undefined = as many as come. */
+  readonly messageRate?: number | undefined;
 }
 
 export interface ControlSettings {

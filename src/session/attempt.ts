@@ -29,6 +29,7 @@ import type { Connection, ConnectionHandler } from './connection.js';
 import { step } from './fsm.js';
 import type { FsmEvent, NotificationFields } from './fsm.js';
 import { hardReset, isHard } from './hard-reset.js';
+import { MessagePace } from './message-pace.js';
 import { TICK_MS } from './session-timers.js';
 import type { SessionTimers, Timed } from './session-timers.js';
 import type { DownReason, Negotiated, SessionState } from './types.js';
@@ -56,6 +57,8 @@ export interface AttemptOwner {
   readonly counters: MessageCounters;
   /** How long to wait for the peer's OPEN. */
   readonly openHoldMs: number;
+  /** Messages that are read in a second; undefined = as many as come. */
+  readonly messageRate: number | undefined;
   /** The ConnectRetryTime, for the state in which it is started. */
   connectRetryMs(state: SessionState): number;
   /** Starts a TCP connection; throws when it cannot even be tried. */
@@ -91,6 +94,8 @@ export interface MessageCounters {
   notificationsIn: number;
   notificationsOut: number;
   sessionsEstablished: number;
+  /** How often reading has waited for `messageRate`. */
+  pauses: number;
 }
 
 export class Attempt implements ConnectionHandler, Timed {
@@ -113,6 +118,9 @@ export class Attempt implements ConnectionHandler, Timed {
   #unsentBytes = 0;
   #unsentSinceMs = 0;
   #heldSinceMs = 0;
+  #pace: MessagePace | undefined;
+  /** `messagesIn` that the pace knows of. */
+  #paced = 0;
 
   constructor(owner: AttemptOwner, state: 'Idle' | 'Active') {
     this.#owner = owner;
@@ -269,6 +277,21 @@ export class Attempt implements ConnectionHandler, Timed {
 
   receiving(): void {
     this.#nowMs = this.#owner.clock.nowMs();
+    this.#paced = this.#owner.counters.messagesIn;
+  }
+
+  pauseMs(): number {
+    const { messageRate, counters, clock } = this.#owner;
+    if (messageRate === undefined) return 0;
+    const count = counters.messagesIn - this.#paced;
+    this.#paced = counters.messagesIn;
+    const nowMs = clock.nowMs();
+    const pauseMs = (this.#pace ??= new MessagePace()).read(count, messageRate, nowMs);
+    if (pauseMs === 0) return 0;
+    if (count > 0) counters.pauses++;
+    // What it says meanwhile is not heard: its silence is ours.
+    this.#lastReceivedMs = nowMs + pauseMs;
+    return pauseMs;
   }
 
   failed(text: string): void {

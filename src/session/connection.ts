@@ -20,6 +20,9 @@ import { sendNow } from './sockopt.js';
 /** How long a connection that we end may take to deliver our last words, ms. */
 const LINGER_MS = 1000;
 
+/** The longest pause of reading; then it is asked again how long. */
+const PAUSE_MS = 1000;
+
 /** What a connection tells; calls are synchronous and never come from inside a method of the connection. */
 export interface ConnectionHandler {
   connected(): void;
@@ -28,6 +31,8 @@ export interface ConnectionHandler {
   /** One message, see Framer. False = the connection has been closed. */
   message(type: number, bytes: Uint8Array, start: number, end: number): boolean;
   headerError(error: BgpError): void;
+  /** Asked after each reading, and after each pause of a second at most: how long to read no further, ms. */
+  pauseMs(): number;
   /** The connection was lost or could not be made. Not called after `closeWith` or `destroy`. */
   failed(text: string): void;
   /** The kernel has taken everything, after `write` had returned true. */
@@ -47,6 +52,7 @@ export class Connection {
   #handler: ConnectionHandler | undefined;
   #blocked = false;
   #cancelLinger: Cancel | undefined;
+  #cancelPause: Cancel | undefined;
   #closed: (() => void)[] = [];
 
   private constructor(socket: net.Socket, initiator: Initiator, handler: ConnectionHandler, clock: Clock) {
@@ -61,6 +67,7 @@ export class Connection {
     socket.on('drain', () => this.#drained());
     socket.on('close', () => {
       this.#cancelLinger?.();
+      this.#cancelPause?.();
       this.#fail('connection closed');
       for (const closed of this.#closed.splice(0)) closed();
     });
@@ -161,6 +168,7 @@ export class Connection {
       return;
     }
     this.#socket.end(lastMessage);
+    if (this.#cancelPause) this.#readOn();
     this.#cancelLinger = this.#clock.after(LINGER_MS, () => this.#socket.destroy());
   }
 
@@ -203,13 +211,25 @@ export class Connection {
     handler.receiving();
     const error = this.framer.push(buffer, 0, length, handler);
     if (error && this.#handler === handler) handler.headerError(error);
+    if (this.#isPaused()) return false;
     if (length < buffer.length) return true;
     // There is more. Node would read on, 32 buffers at a time; timers and other sockets come first.
     this.#clock.soon(this.#readOn);
     return false;
   }
 
+  /** True when the peer has said more than it may in a second: reading goes on by itself. */
+  #isPaused(): boolean {
+    const pauseMs = this.#handler?.pauseMs() ?? 0;
+    if (pauseMs > 0) this.#cancelPause = this.#clock.after(Math.min(pauseMs, PAUSE_MS), this.#readOn);
+    return pauseMs > 0;
+  }
+
   readonly #readOn = (): void => {
+    const wasPaused = this.#cancelPause !== undefined;
+    this.#cancelPause?.();
+    this.#cancelPause = undefined;
+    if (wasPaused && this.#isPaused()) return;
     this.#socket.resume();
   };
 

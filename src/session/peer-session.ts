@@ -86,6 +86,7 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     notificationsIn: 0,
     notificationsOut: 0,
     sessionsEstablished: 0,
+    pauses: 0,
   };
   /** What ended the last session or attempt, one line; undefined = nothing so far. */
   lastError: string | undefined;
@@ -323,6 +324,10 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   // ===== AttemptOwner =====
 
   /** RFC 4271 §8.2.2 suggests 4 minutes; whoever may come from a listen range has less. */
+  get messageRate(): number | undefined {
+    return this.#deps.server.messageRate;
+  }
+
   get openHoldMs(): number {
     return this.dynamic ? this.#deps.server.openHoldMs : OPEN_HOLD_MS;
   }

@@ -84,6 +84,8 @@ export class SessionServer {
   pendingLimit = PENDING_DYNAMIC;
   /** How long a dynamic peer may take to say OPEN. */
   openHoldMs = 60_000;
+  /** Messages that are read from a peer in a second; undefined = as many as come. */
+  messageRate: number | undefined;
   #rejectionsSinceMs = -Infinity;
   #rejections = 0;
   #options: SessionServerOptions;

@@ -221,3 +221,38 @@ t.test('one peer that floods does not starve the others', async (t) => {
   for (const address of [quiet, listener]) t.equal(reflector.peer(address).sessionsEstablished, 1, 'nobody was lost');
   t.equal(reflector.peer(quiet).state, 'Established');
 });
+
+t.test('messageRate: what is too fast waits in the peer, nobody else does, and no session ends', async (t) => {
+  const rig = new Rig(t);
+  const [hasty, calm] = [rig.address(2), rig.address(3)];
+  const peers = [hasty, calm].map((address) => ({ address, asn: 64512, passive: true, holdTime: 3 }));
+  const reflector = await rig.reflector({ address: rig.address(1), config: { peers, limits: { messageRate: 100 } } });
+  const first = await rig.peer(reflector, { address: hasty, holdTimeSeconds: 3 });
+  const second = await rig.peer(reflector, { address: calm, holdTimeSeconds: 3 });
+  // One message each: five seconds' worth, longer than the hold time.
+  const COUNT = 500;
+  const updates = blocks(10, COUNT).map((prefix) => announce([prefix], { nextHop: HOP }));
+  first.say(...updates);
+  await until(() => reflector.best().length > 0, 'the first of them');
+  await until(() => /limits\.messageRate/.test(reflector.peer(hasty).notes.join()), 'reading waits, and says why');
+  first.announce(['10.254.0.0/24'], { nextHop: HOP });
+  second.announce(['10.255.0.0/24'], { nextHop: HOP });
+  await until(() => reflector.best().includes('10.255.0.0/24'), 'the other peer is heard');
+  t.notOk(reflector.best().includes('10.254.0.0/24'), 'the first one waits');
+  await until(() => reflector.best().length === COUNT + 2, 'nothing is lost');
+  for (const address of [hasty, calm])
+    t.match(reflector.peer(address), { state: 'Established', sessionsEstablished: 1 });
+  t.notMatch(reflector.peer(calm).notes.join(), /messageRate/);
+
+  first.say(...updates);
+  await until(() => reflector.peer(hasty).notes.join().includes('waited 2 times'), 'it waits again');
+  reflector.speaker.command(hasty, 'disable');
+  await until(() => first.heard.count('notification 6/2') === 1, 'told why, though nobody reads what it says');
+  reflector.speaker.command(hasty, 'enable');
+  t.same(await reflector.reconfigure({ limits: {} }), ['limits: changed']);
+  const again = await rig.peer(reflector, { address: hasty });
+  again.say(...updates);
+  again.announce(['10.254.0.0/24'], { nextHop: HOP });
+  await until(() => reflector.best().includes('10.254.0.0/24'), 'as many as come');
+  t.match(reflector.peer(hasty).notes.join(), 'waited 2 times', 'no further time');
+});

@@ -1,0 +1,17 @@
+/**
+ * How many messages of one connection are read in a second (`limits.messageRate`): what is beyond waits in the peer's own
+ * send queue, nothing is lost and nobody else waits for it. A second's worth may come at once.
+ */
+
+const BURST_MS = 1000;
+
+export class MessagePace {
+  /** When all that has been read would have come in at the rate. */
+  #dueMs = -Infinity;
+
+  /** So many messages have been read, of which `perSecond` may be. Returns how long to read no further, ms. */
+  read(count: number, perSecond: number, nowMs: number): number {
+    this.#dueMs = Math.max(this.#dueMs, nowMs - BURST_MS) + (count * 1000) / perSecond;
+    return Math.max(0, Math.ceil(this.#dueMs - nowMs));
+  }
+}
