@@ -45,7 +45,9 @@ late          ${peers.lateKeepalives} gaps over 1.5 s; ${peers.unexpected.length
               ${peers.starved} lost because the peers themselves got no processor for 1.8 s or more
 loop delay    ${JSON.stringify(loopDelayMs)} ms; of an idle process beside it ${JSON.stringify(result.machineDelayMs)} ms
 RSS           ${range(resident)} (after the first third)
-heap          ${range(heap)} (after collections, after the first third)
+  without V8  ${range(settled(result.uncommitted))} (without what V8 has taken for its heaps)
+heap          ${range(heap)} (main thread, after collections, after the first third)
+other heaps   ${range(settled(result.otherHeaps))} (of the other threads together, likewise)
 differences   ${differences.received.length} in the RIB, ${differences.kernel.length} in the kernel, ${differences.fresh.length} against a fresh daemon`);
 const wrong = verdict(result);
 for (const text of wrong) print(`WRONG: ${text}`);

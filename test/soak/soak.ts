@@ -46,7 +46,11 @@ export interface SoakResult {
   readonly peerCount: number;
   readonly resident: readonly Sample[];
   /** Heap and what hangs on it, after a collection. */
+  /** Of the main thread, and of the others together. */
   readonly heap: readonly Sample[];
+  readonly otherHeaps: readonly Sample[];
+  /** RSS without what V8 has taken for its heaps. */
+  readonly uncommitted: readonly Sample[];
   readonly loopDelayMs: SummaryDto['loopDelayMs'];
   /** How late the machine ran a process without work. */
   readonly machineDelayMs: MachineDelay;
@@ -327,6 +331,8 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
 
     const resident: Sample[] = [];
     const heap: Sample[] = [];
+    const otherHeaps: Sample[] = [];
+    const uncommitted: Sample[] = [];
     let reloads = 0;
     let noise = 0;
     let nextHeap = 0;
@@ -348,8 +354,10 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       }
       if (at >= nextHeap) {
         nextHeap = at + options.heapEvery;
-        const { heapBytes, externalBytes } = await daemon.heap();
-        heap.push({ seconds: at, value: (heapBytes + externalBytes) / MB });
+        const { mainBytes, otherBytes, committedBytes } = await daemon.heap();
+        heap.push({ seconds: at, value: mainBytes / MB });
+        otherHeaps.push({ seconds: at, value: otherBytes / MB });
+        uncommitted.push({ seconds: at, value: (daemon.residentBytes() - committedBytes) / MB });
       }
       if (at >= nextWord) {
         nextWord += 60;
@@ -393,6 +401,8 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       peerCount: plans.length,
       resident,
       heap,
+      otherHeaps,
+      uncommitted,
       loopDelayMs: summary.loopDelayMs,
       reloads,
       noise,

@@ -7,17 +7,18 @@ const HEAP_GROWTH_MB = 8;
 /** A session ends after 3 s of silence; two keepalives of 1 s fit in. */
 const LONGEST_GAP_MS = 2000;
 
-export function verdict({ peers, heap, differences, bfdSessions }: SoakResult): string[] {
+export function verdict({ peers, heap, otherHeaps, differences, bfdSessions }: SoakResult): string[] {
   const out: string[] = [];
   const { bfdUp } = peers;
   for (const text of peers.unexpected) out.push(`a session was lost that nobody ended: ${text}`);
   if (peers.longestGapMs > LONGEST_GAP_MS) out.push(`a peer waited ${peers.longestGapMs} ms for a keepalive`);
-  const late = settled(heap);
-  const hours = late.length === 0 ? 0 : (late.at(-1)!.seconds - late[0]!.seconds) / 3600;
-  const growth = slopePerHour(late).perHour * hours;
-  if (growth > HEAP_GROWTH_MB) {
+  for (const [what, samples] of Object.entries({ 'the heap': heap, 'the heap of the other threads': otherHeaps })) {
+    const late = settled(samples);
+    const hours = late.length === 0 ? 0 : (late.at(-1)!.seconds - late[0]!.seconds) / 3600;
+    const growth = slopePerHour(late).perHour * hours;
+    if (growth <= HEAP_GROWTH_MB) continue;
     const { least, most } = span(late);
-    out.push(`the heap grows: ${growth.toFixed(1)} MB from ${least.toFixed(1)} to ${most.toFixed(1)} MB`);
+    out.push(`${what} grows: ${growth.toFixed(1)} MB from ${least.toFixed(1)} to ${most.toFixed(1)} MB`);
   }
   if (peers.bfdFlaps > 0) out.push(`${peers.bfdFlaps} BFD sessions went down`);
   if (bfdUp < bfdSessions) out.push(`${bfdUp} of ${bfdSessions} BFD sessions were up before the end`);
