@@ -133,9 +133,13 @@ export class SpeakerPeers {
     return report;
   }
 
-  /** Configured peers, dynamic ones, and places of those that are still to be found. */
-  all(): Peer[] {
-    return [...this.#peers.values(), ...this.#unnumbered.waiting()];
+  /**
+   * Configured peers, dynamic ones, and places of those that are still to be found; live: who comes or goes while it is
+   * pulled is in it, or is not.
+   */
+  *all(): Generator<Peer> {
+    yield* this.#peers.values();
+    yield* this.#unnumbered.waiting();
   }
 
   add(settings: PeerSettings): void {

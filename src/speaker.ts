@@ -303,7 +303,7 @@ export class Speaker implements Queries {
 
   summary(): SummaryDto {
     const { rib } = this.#pipeline;
-    const peers = this.#peers.all();
+    const peers = [...this.#peers.all()];
     const fib = this.#fib?.counts() ?? { installed: 0, pending: 0, failed: 0, repaired: 0 };
     return {
       version: packageVersion(),
@@ -341,7 +341,12 @@ export class Speaker implements Queries {
   }
 
   peers(): PeerDto[] {
-    return this.#peers.all().map((peer) => this.#views.peer(peer));
+    return [...this.eachPeer()];
+  }
+
+  /** One after the other, as they are pulled; who has gone meanwhile is left out. */
+  *eachPeer(): Generator<PeerDto> {
+    for (const peer of this.#peers.all()) yield this.#views.peer(peer);
   }
 
   peer(address: string): PeerDto | undefined {

@@ -25,7 +25,8 @@ export interface PeerCommandOptions {
 
 export interface Queries {
   summary(): SummaryDto;
-  peers(): PeerDto[];
+  /** Each is looked at when it is pulled: to count what one is told may mean to walk a table. */
+  eachPeer(): Iterable<PeerDto>;
   /** undefined = no such peer. */
   peer(address: string): PeerDto | undefined;
   /** Walks the tables as it is pulled, so a million routes never stand in memory; undefined = no such peer. */

@@ -102,7 +102,7 @@ async function handlePeers(
   if (addressText === undefined) {
     readOnlyMethod(request);
     const format = readFormat(readParameters(search, ['format']));
-    return streamList(response, context.queries.peers(), format, context.clock, context.turns);
+    return streamList(response, context.queries.eachPeer(), format, context.clock, context.turns);
   }
   const address = readPeerName(addressText);
   readParameters(search, []);

@@ -177,7 +177,7 @@ class Monitor {
 }
 
 function* snapshotOf(queries: Queries): Generator<MonitorEventDto, undefined> {
-  for (const peer of queries.peers()) yield { type: 'peer', peer };
+  for (const peer of queries.eachPeer()) yield { type: 'peer', peer };
   for (const route of queries.routes({ best: true }) ?? []) yield { type: 'route', route };
   return undefined;
 }

@@ -122,7 +122,7 @@ export class FakeQueries implements Queries {
       warnings: [],
     };
   }
-  peers(): PeerDto[] {
+  eachPeer(): PeerDto[] {
     return this.peerList;
   }
   peer(address: string): PeerDto | undefined {
