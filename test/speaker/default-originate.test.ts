@@ -210,9 +210,12 @@ t.test('policy: may change or reject it, also by a change of the policy alone', 
   await has(to, sequence(OWN));
   await change({ ...keys, defaultOriginate: { policy: 'reject' } }, first);
   await lacks(to);
-  await change({ ...keys, defaultOriginate: { families: ['ipv6-unicast'] } }, first);
-  await change({ ...keys }, first);
   t.equal(to.heard.withdrawn.get(V4), 2);
+  await change({ ...keys, defaultOriginate: true }, first);
+  await has(to, sequence(OWN));
+  await change({ ...keys, defaultOriginate: { families: ['ipv6-unicast'] } }, first);
+  await lacks(to);
+  t.equal(to.heard.withdrawn.get(V4), 3, 'one family less');
 });
 
 t.test('to a peer that takes several paths of a prefix (RFC 7911), and to one with 2-octet AS numbers', async (t) => {
