@@ -83,18 +83,21 @@ export class WithoutDefault implements ExportFilter {
     return this.#base ? this.#base.judge(rib, prefixId, attribute, source) : Verdict.asIs;
   }
 
-  judgeAll(
+  judgeChain(
     rib: FamilyRib,
     ids: Int32Array,
-    count: number,
+    next: Int32Array,
+    head: number,
     attribute: number,
     source: number,
     verdicts: Int32Array,
   ): number {
-    for (let i = 0; i < count; i++) verdicts[i] = this.judge(rib, ids[i]!, attribute, source);
-    const first = verdicts[0]!;
-    for (let i = 1; i < count; i++) if (verdicts[i] !== first) return MIXED;
-    return first;
+    let isSame = true;
+    for (let at = head; at >= 0; at = next[at]!) {
+      verdicts[at] = this.judge(rib, ids[at]!, attribute, source);
+      if (verdicts[at] !== verdicts[head]) isSame = false;
+    }
+    return isSame ? verdicts[head]! : MIXED;
   }
 
   edit(rib: FamilyRib, prefixId: number, attribute: number, source: number): EditedAttributes {

@@ -442,7 +442,7 @@ export class Exporter {
     if (withdrawn > 0) this.writer.writeWithdrawals(group, this.#ids, undefined, withdrawn, 0, member);
     if (batch.count > 0) {
       this.writer.buckets.build(batch);
-      this.writer.writeAnnouncements(group, batch, undefined, undefined, member);
+      this.writer.writeAnnouncements(group, batch, undefined, false, member);
     }
     this.writer.flush(group, member);
     this.#afterResync(member);
@@ -484,8 +484,10 @@ export class Exporter {
     const ids = this.#ids;
     const { rib, filter } = group;
     const byPeer = this.#members[rib.index];
-    // Asked twice for what replaces something: looked up then.
-    const verdictAt = filter && buckets.oldSourceCount > 0 ? this.writer.judge(group, filter, batch) : undefined;
+    // What replaces something is asked for here, too.
+    const isJudged = filter !== undefined && buckets.oldSourceCount > 0;
+    const rejects = isJudged && this.writer.judge(group, filter, batch);
+    const { verdictAt } = this.writer;
     let extras = 0;
 
     for (let i = 0; i < buckets.oldSourceCount; i++) {
@@ -501,7 +503,7 @@ export class Exporter {
         const isTold =
           attribute !== 0 &&
           group.exports(flags[attribute]!, kind[source]!) &&
-          (verdictAt === undefined || verdictAt[at] !== Verdict.rejected);
+          (!rejects || verdictAt[at] !== Verdict.rejected);
         // The announcement takes the place of whatever was told.
         if (isTold && source === oldSource) continue;
         if (filter !== undefined && !filter.isUnsure && filter.judge(rib, id, oldAttribute, oldSource) === 0) continue;
@@ -516,7 +518,7 @@ export class Exporter {
         this.writer.writeWithdrawals(group, ids, undefined, count, oldSource, undefined);
       }
     }
-    this.writer.writeAnnouncements(group, batch, undefined, verdictAt, undefined);
+    this.writer.writeAnnouncements(group, batch, undefined, isJudged, undefined);
     this.writer.flush(group, undefined);
     if (extras > 0) this.#withdrawFromSources(group, extras);
   }

@@ -34,7 +34,7 @@ export class GroupWriter {
 
   /** An attribute set did not fit into a message of the group; the second value counts from 1. */
   onTooLong: ((group: UpdateGroup, count: number) => void) | undefined;
-  /** See `judge`. */
+  /** By position in the batch; see `judge`. */
   readonly verdictAt = new Int32Array(BATCH_PREFIXES);
   readonly memory = new ChunkMemoryPool();
   /** What wide streams are still being told. */
@@ -49,6 +49,8 @@ export class GroupWriter {
   readonly #partIds = new Int32Array(BATCH_PREFIXES);
   readonly #partPathIds = new Int32Array(BATCH_PREFIXES);
   readonly #verdicts = new Int32Array(BATCH_PREFIXES);
+  /** What the filter has said of each bucket. */
+  readonly #bucketVerdict = new Int32Array(BATCH_PREFIXES);
 
   constructor(rib: Rib, attributes: OutgoingAttributes, onOverrun: (member: Member) => void, outOfTime: () => boolean) {
     this.#rib = rib;
@@ -79,59 +81,81 @@ export class GroupWriter {
     group.chunk.mark(source);
   }
 
-  /** What the group's filter makes of the announcements of a batch that `buckets` has sorted, by position in it. */
-  judge(group: UpdateGroup, filter: ExportFilter, batch: ChangeBatch): Int32Array {
-    const { buckets, verdictAt } = this;
-    const ids = this.#ids;
-    const verdicts = this.#verdicts;
-    for (let i = 0; i < buckets.sourceCount; i++) {
-      const source = buckets.sources[i]!;
-      for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
-        const head = buckets.bucketHead[bucket]!;
-        let count = 0;
-        for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) ids[count++] = batch.id[at]!;
-        const same = filter.judgeAll(group.rib, ids, count, buckets.bucketAttribute[bucket]!, source, verdicts);
-        count = 0;
-        for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
-          verdictAt[at] = same === MIXED ? verdicts[count++]! : same;
-        }
-      }
-    }
-    return verdictAt;
-  }
-
   /**
-   * Announces a batch that `buckets` has sorted. By position in the batch: `pathIdAt` in groups with ADD-PATH,
-   * `verdictAt` where the filter has been asked already.
+   * Asks the group's filter about the announcements of a batch that `buckets` has sorted. True when it rejects some: then
+   * `verdictAt` has the verdicts on all that may go to the group at all.
    */
-  writeAnnouncements(
-    group: UpdateGroup,
-    batch: ChangeBatch,
-    pathIdAt: Int32Array | undefined,
-    verdictAt: Int32Array | undefined,
-    only: Member | undefined,
-  ): void {
-    const { buckets } = this;
+  judge(group: UpdateGroup, filter: ExportFilter, batch: ChangeBatch): boolean {
+    const { buckets, verdictAt } = this;
+    const { nextInBucket, bucketHead } = buckets;
     const { kind } = this.#rib.peers;
     const flags = this.#rib.attributes.flags;
-    const ids = this.#ids;
-    const pathIds = pathIdAt && this.#pathIds;
+    let rejects = false;
     for (let i = 0; i < buckets.sourceCount; i++) {
       const source = buckets.sources[i]!;
       if (group.acceptsKind[kind[source]!] === 0) continue;
       for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
         const attribute = buckets.bucketAttribute[bucket]!;
         if ((flags[attribute]! & group.refusedFlags) !== 0) continue;
-        if (group.filter !== undefined) {
-          this.#announceFiltered(group, group.filter, batch, bucket, source, pathIdAt, verdictAt, only);
-          continue;
-        }
+        const head = bucketHead[bucket]!;
+        const verdict = filter.judgeChain(group.rib, batch.id, nextInBucket, head, attribute, source, verdictAt);
+        this.#bucketVerdict[bucket] = verdict;
+        // Of several one may be that.
+        if (verdict === Verdict.rejected || verdict === MIXED) rejects = true;
+      }
+    }
+    if (rejects) this.#spreadVerdicts();
+    return rejects;
+  }
+
+  /** From buckets that have one verdict to their positions. */
+  #spreadVerdicts(): void {
+    const { buckets, verdictAt } = this;
+    for (let i = 0; i < buckets.sourceCount; i++) {
+      for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
+        const verdict = this.#bucketVerdict[bucket]!;
+        if (verdict === MIXED) continue;
+        for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!) verdictAt[at] = verdict;
+      }
+    }
+  }
+
+  /**
+   * Announces a batch that `buckets` has sorted. `pathIdAt`: by position in the batch, in groups with ADD-PATH.
+   * `isJudged`: the filter has been asked already.
+   */
+  writeAnnouncements(
+    group: UpdateGroup,
+    batch: ChangeBatch,
+    pathIdAt: Int32Array | undefined,
+    isJudged: boolean,
+    only: Member | undefined,
+  ): void {
+    const { buckets } = this;
+    const { filter } = group;
+    const { kind } = this.#rib.peers;
+    const flags = this.#rib.attributes.flags;
+    const ids = this.#ids;
+    const pathIds = pathIdAt && this.#pathIds;
+    if (filter !== undefined && !isJudged) this.judge(group, filter, batch);
+    for (let i = 0; i < buckets.sourceCount; i++) {
+      const source = buckets.sources[i]!;
+      if (group.acceptsKind[kind[source]!] === 0) continue;
+      for (let bucket = buckets.firstBucket[i]!; bucket >= 0; bucket = buckets.nextBucket[bucket]!) {
+        const attribute = buckets.bucketAttribute[bucket]!;
+        if ((flags[attribute]! & group.refusedFlags) !== 0) continue;
         let count = 0;
         for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!) {
           if (pathIds) pathIds[count] = pathIdAt[at]!;
           ids[count++] = batch.id[at]!;
         }
-        this.#announceOrWithdraw(group, attribute, source, ids, pathIds, count, undefined, only);
+        if (filter === undefined) {
+          this.#announceOrWithdraw(group, attribute, source, ids, pathIds, count, undefined, only);
+          continue;
+        }
+        const verdict = this.#bucketVerdict[bucket]!;
+        if (verdict === MIXED) this.#announceMixed(group, filter, bucket, source, pathIds, count, only);
+        else this.#announceVerdict(group, filter, verdict, attribute, source, ids, pathIds, count, only);
       }
       group.chunk.mark(source);
     }
@@ -162,38 +186,23 @@ export class GroupWriter {
     if (member.sink.backlogBytes > BACKLOG_LIMIT_OCTETS) this.#onOverrun(member);
   }
 
-  /** One bucket through the group's filter: in as many parts as there are verdicts on its prefixes. */
-  #announceFiltered(
+  /** A bucket of which `ids` and `pathIds` are there: in as many parts as there are verdicts on its prefixes. */
+  #announceMixed(
     group: UpdateGroup,
     filter: ExportFilter,
-    batch: ChangeBatch,
     bucket: number,
     source: number,
-    pathIdAt: Int32Array | undefined,
-    verdictAt: Int32Array | undefined,
+    pathIds: Int32Array | undefined,
+    all: number,
     only: Member | undefined,
   ): void {
     const { buckets } = this;
-    const { rib } = group;
     const ids = this.#ids;
     const verdicts = this.#verdicts;
-    const pathIds = pathIdAt && this.#pathIds;
     const attribute = buckets.bucketAttribute[bucket]!;
-    const head = buckets.bucketHead[bucket]!;
-    let all = 0;
-    let same = verdictAt ? verdictAt[head]! : MIXED;
-    for (let at = head; at >= 0; at = buckets.nextInBucket[at]!) {
-      if (pathIds) pathIds[all] = pathIdAt[at]!;
-      if (verdictAt) {
-        verdicts[all] = verdictAt[at]!;
-        if (verdictAt[at] !== same) same = MIXED;
-      }
-      ids[all++] = batch.id[at]!;
-    }
-    if (!verdictAt) same = filter.judgeAll(rib, ids, all, attribute, source, verdicts);
-    if (same !== MIXED) {
-      this.#announceVerdict(group, filter, same, attribute, source, ids, pathIds, all, only);
-      return;
+    let count = 0;
+    for (let at = buckets.bucketHead[bucket]!; at >= 0; at = buckets.nextInBucket[at]!) {
+      verdicts[count++] = this.verdictAt[at]!;
     }
     // The first verdict and all that share it, to the front and out; then the others.
     for (let from = 0; from < all;) {

@@ -111,7 +111,7 @@ export class PathExporter implements PathChanges {
     while (this.#withdrawn > 0) this.#writeWithdrawalsOf(this.#withdrawnSource[0]!);
     if (this.#announced.count > 0) {
       this.#writer.buckets.build(this.#announced);
-      this.#writer.writeAnnouncements(group, this.#announced, this.#pathIdAt, undefined, this.#only);
+      this.#writer.writeAnnouncements(group, this.#announced, this.#pathIdAt, false, this.#only);
       this.#announced.clear();
     }
     this.#writer.flush(group, this.#only);

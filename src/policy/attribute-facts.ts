@@ -19,9 +19,8 @@ export class AttributeFacts implements AttributeMemo {
   readonly #pool: AttributePool;
   readonly #conditions: AttributeCondition[] = [];
   readonly #subject = new Subject();
-  /** By attribute set: the conditions that have been asked, and those of them that hold. */
-  #asked = new Int32Array(0);
-  #holds = new Int32Array(0);
+  /** By attribute set, two words: the conditions that have been asked, and those of them that hold. */
+  #known = new Int32Array(0);
 
   constructor(pool: AttributePool) {
     this.#pool = pool;
@@ -38,14 +37,14 @@ export class AttributeFacts implements AttributeMemo {
 
   /** Of the conditions in `mask`, those that hold. */
   of(attribute: number, mask: number): number {
-    if (attribute < this.#asked.length && (this.#asked[attribute]! & mask) === mask) {
-      return this.#holds[attribute]! & mask;
-    }
+    const known = this.#known;
+    const at = attribute * 2;
+    if (at < known.length && (known[at]! & mask) === mask) return known[at + 1]! & mask;
     return this.#ask(attribute, mask) & mask;
   }
 
   forget(attribute: number): void {
-    if (attribute < this.#asked.length) this.#asked[attribute] = 0;
+    if (attribute * 2 < this.#known.length) this.#known[attribute * 2] = 0;
   }
 
   dispose(): void {
@@ -54,22 +53,21 @@ export class AttributeFacts implements AttributeMemo {
 
   #ask(attribute: number, mask: number): number {
     const pool = this.#pool;
-    if (attribute >= this.#asked.length) {
-      const capacity = Math.max(pool.references.length, grownCapacity(1024, attribute + 1));
-      this.#asked = grow(this.#asked, capacity);
-      this.#holds = grow(this.#holds, capacity);
+    const at = attribute * 2;
+    if (at >= this.#known.length) {
+      this.#known = grow(this.#known, 2 * Math.max(pool.references.length, grownCapacity(1024, attribute + 1)));
     }
     const subject = this.#subject;
     const start = pool.start(attribute);
     subject.load(pool.bytes(attribute), start, start + pool.length(attribute), 0);
-    const asked = this.#asked[attribute]!;
-    let holds = asked === 0 ? 0 : this.#holds[attribute]!;
+    const asked = this.#known[at]!;
+    let holds = asked === 0 ? 0 : this.#known[at + 1]!;
     for (let missing = mask & ~asked; missing !== 0; missing &= missing - 1) {
       const bit = missing & -missing;
       if (this.#conditions[31 - Math.clz32(bit)]!.holds(subject)) holds |= bit;
     }
-    this.#asked[attribute] = asked | mask;
-    this.#holds[attribute] = holds;
+    this.#known[at] = asked | mask;
+    this.#known[at + 1] = holds;
     return holds;
   }
 }

@@ -30,12 +30,14 @@ export interface ExportFilter {
   readonly isUnsure: boolean;
   judge(rib: FamilyRib, prefixId: number, attribute: number, source: number): number;
   /**
-   * The verdict on ids[0, count), of which there is one at least; `MIXED`: they are in `verdicts`, by the same index.
+   * The verdict on a chain of prefixes: ids[head], then ids[next[head]], until -1. `MIXED`: they are in `verdicts`, by
+   * the same positions.
    */
-  judgeAll(
+  judgeChain(
     rib: FamilyRib,
     ids: Int32Array,
-    count: number,
+    next: Int32Array,
+    head: number,
     attribute: number,
     source: number,
     verdicts: Int32Array,

@@ -13,7 +13,7 @@ import type { RibPeer } from '../rib/rib-peers.js';
 import { ClassMemos } from './class-memos.js';
 import { sameOctets } from './import-policy.js';
 import { PrefixAt, Settled } from './program.js';
-import type { Program } from './program.js';
+import type { Program, VerdictRow } from './program.js';
 import { Subject } from './subject.js';
 
 interface Bound {
@@ -70,10 +70,11 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
     return verdict === Settled.open ? this.#open(rib, bound, prefixId, attribute, id) : verdict - 1;
   }
 
-  judgeAll(
+  judgeChain(
     rib: FamilyRib,
     ids: Int32Array,
-    count: number,
+    next: Int32Array,
+    head: number,
     attribute: number,
     source: number,
     verdicts: Int32Array,
@@ -83,21 +84,41 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
     const row = program.rowOf(attribute);
     const { uniform } = row;
     if (uniform === Settled.asIs || uniform === Settled.rejected) return uniform - 1;
-    if (uniform === Settled.open && !program.seesPrefix) return this.#open(rib, bound, ids[0]!, attribute, 0);
+    if (uniform === Settled.open && !program.seesPrefix) return this.#open(rib, bound, ids[head]!, attribute, 0);
+    if (!program.isMemoisable) return this.#judgeEach(rib, bound, row, ids, next, head, attribute, verdicts);
     const { classes } = program;
     const { prefixes } = rib;
-    let first = 0;
-    let isSame = true;
-    for (let i = 0; i < count; i++) {
-      const prefixId = ids[i]!;
-      const id = classes.classAt(prefixes, prefixId);
-      const settled = program.settled(row, id);
-      const verdict = settled === Settled.open ? this.#open(rib, bound, prefixId, attribute, id) : settled - 1;
-      verdicts[i] = verdict;
-      if (i === 0) first = verdict;
-      else if (verdict !== first) isSame = false;
+    const id = classes.classAt(prefixes, ids[head]!);
+    for (let at = next[head]!; at >= 0; at = next[at]!) {
+      if (classes.classAt(prefixes, ids[at]!) === id) continue;
+      return this.#judgeEach(rib, bound, row, ids, next, head, attribute, verdicts);
     }
-    return isSame ? first : MIXED;
+    const settled = program.settled(row, id);
+    return settled === Settled.open ? this.#open(rib, bound, ids[head]!, attribute, id) : settled - 1;
+  }
+
+  /** The same where prefixes are of several classes. */
+  #judgeEach(
+    rib: FamilyRib,
+    bound: Bound,
+    row: VerdictRow,
+    ids: Int32Array,
+    next: Int32Array,
+    head: number,
+    attribute: number,
+    verdicts: Int32Array,
+  ): number {
+    const { program } = bound;
+    const { classes } = program;
+    let isSame = true;
+    for (let at = head; at >= 0; at = next[at]!) {
+      const prefixId = ids[at]!;
+      const id = classes.classAt(rib.prefixes, prefixId);
+      const settled = program.settled(row, id);
+      verdicts[at] = settled === Settled.open ? this.#open(rib, bound, prefixId, attribute, id) : settled - 1;
+      if (verdicts[at] !== verdicts[head]) isSame = false;
+    }
+    return isSame ? verdicts[head]! : MIXED;
   }
 
   /** The policy has to be run, or has been. */

@@ -8,7 +8,6 @@ import { LOOP_FLAGS } from '../rib/columns/attribute-pool.js';
 import type { AttributeMemo, AttributePool } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { ImportFilter } from '../rib/import-filter.js';
-import { MIXED } from '../rib/import-filter.js';
 import { isWholePrefix } from '../rib/update-parts.js';
 import { ClassMemos } from './class-memos.js';
 import { readNlri } from './prefix-classes.js';
@@ -35,20 +34,6 @@ export class ImportPolicy implements ImportFilter, AttributeMemo {
     this.#pool = pool;
   }
 
-  judgeSet(rib: FamilyRib, received: number): number {
-    const program = this.#programs[rib.index];
-    switch (program.rowOf(received).uniform) {
-      case Settled.asIs:
-        return received;
-      case Settled.rejected:
-        return 0;
-      case Settled.open:
-        return program.seesPrefix ? MIXED : this.#open(rib, program, this.#place, received, 0);
-      default:
-        return MIXED;
-    }
-  }
-
   judge(rib: FamilyRib, prefixId: number, received: number): number {
     const program = this.#programs[rib.index];
     const { prefixes } = rib;
@@ -63,9 +48,21 @@ export class ImportPolicy implements ImportFilter, AttributeMemo {
   judgeRun(rib: FamilyRib, bytes: Uint8Array, at: number, end: number, idOctets: number, received: number): number {
     const program = this.#programs[rib.index];
     const row = program.rowOf(received);
+    this.runEnd = end;
+    switch (row.uniform) {
+      case Settled.asIs:
+        return received;
+      case Settled.rejected:
+        return 0;
+      case Settled.open:
+        if (!program.seesPrefix) return this.#open(rib, program, this.#place, received, 0);
+    }
     const { classes } = program;
     const { words, maxLength } = rib.prefixes;
     at += idOctets;
+    // Adj-RIB-In finds out by itself, with whatever verdict.
+    if (!isWholePrefix(bytes, at, end, maxLength)) return received;
+    const octets = classes.octetsOf(rib.index);
     const id = classes.classOfNlri(bytes, at, words, this.#address);
     const settled = program.settled(row, id);
     if (settled === Settled.open) {
@@ -77,7 +74,9 @@ export class ImportPolicy implements ImportFilter, AttributeMemo {
       at += 1 + ((bytes[at]! + 7) >> 3);
       const next = at + idOctets;
       if (!isWholePrefix(bytes, next, end, maxLength)) break;
-      if (program.settled(row, classes.classOfNlri(bytes, next, words, this.#address)) !== settled) break;
+      const whole = bytes[next]! >= 8 ? octets[bytes[next + 1]!]! : 0;
+      const nextId = whole !== 0 ? whole - 1 : classes.classOfNlri(bytes, next, words, this.#address);
+      if (nextId !== id && program.settled(row, nextId) !== settled) break;
       at = next;
     }
     this.runEnd = at;

@@ -4,8 +4,9 @@
  * in one path-compressed trie per family, in typed arrays, so a route is looked up once, however many sets there are.
  *
  * What the entries above allow is pushed down when the trie is made: the deepest node that covers a route has its class,
- * by length. A table by first octet and length answers at once where nothing deeper can matter, which is nearly
- * everywhere with the usual lists; what the trie has answered is remembered by prefix id, 2 octets each.
+ * by length. Two tables answer at once, which is nearly everywhere with the usual lists: by first octet, where all below
+ * is of one class; by first octet and length, where nothing deeper can matter. What the trie has answered is remembered
+ * by prefix id, 2 octets each.
  */
 import type { Prefix } from 'bgp-parse';
 import type { PrefixTable } from '../rib/columns/prefix-table.js';
@@ -23,6 +24,8 @@ export class PrefixSet {
 /** Nodes of an octet of the address are looked for below its own root. */
 const ROOT_BITS = 8;
 const ROOTS = 1 << ROOT_BITS;
+/** Where no set has a prefix of the family. */
+const PLAIN_OCTETS = new Uint16Array(ROOTS).fill(1);
 /** Classes that a column of 16 bits can hold, 0 meaning unknown. */
 const MOST_REMEMBERED = 0xffff;
 
@@ -52,6 +55,8 @@ class ClassList {
 
 class FamilyClasses {
   readonly #words: number;
+  /** By first octet: the class of all prefixes that begin with it, and one more; 0 = there are several. */
+  readonly octets = new Uint16Array(ROOTS);
   /** By first octet and length: the class and one more; 0 = the trie knows. */
   readonly top: Uint16Array;
   readonly stride: number;
@@ -156,6 +161,10 @@ class FamilyClasses {
       const id = deepest === undefined ? 0 : this.#classes[this.#row[deepest]! + length]!;
       if (id < MOST_REMEMBERED) this.top[octet * this.stride + length] = id + 1;
     }
+    // Shorter than the octet is only what has zeros from there on.
+    const least = octet === 0 ? 0 : ROOT_BITS - Math.min(ROOT_BITS, 31 - Math.clz32(octet & -octet));
+    const all = this.top.subarray(octet * this.stride + least, (octet + 1) * this.stride);
+    if (all.every((one) => one === all[0])) this.octets[octet] = all[0]!;
   }
 }
 
@@ -197,6 +206,11 @@ export class PrefixClasses {
     return this.#families[familyIndex] === undefined;
   }
 
+  /** By first octet of a family: the class of all prefixes that begin with it, and one more; 0 = there are several. */
+  octetsOf(familyIndex: 0 | 1): Uint16Array {
+    return this.#families[familyIndex]?.octets ?? PLAIN_OCTETS;
+  }
+
   /** The class of a route of `words` 32-bit words of address, from `at` on, and this length. */
   classOf(address: Uint32Array, at: number, words: 1 | 4, length: number): number {
     const family = this.#families[words === 1 ? 0 : 1];
@@ -223,8 +237,11 @@ export class PrefixClasses {
     const { words, address } = prefixes;
     const family = this.#families[words === 1 ? 0 : 1];
     if (family === undefined) return 0;
+    const octet = address[words === 1 ? id : id * 4]! >>> 24;
+    const whole = family.octets[octet]!;
+    if (whole !== 0) return whole - 1;
     const length = prefixes.length[id]!;
-    const known = family.top[(address[words === 1 ? id : id * 4]! >>> 24) * family.stride + length]!;
+    const known = family.top[octet * family.stride + length]!;
     return known !== 0 ? known - 1 : this.#remembered(prefixes, family, id, length);
   }
 

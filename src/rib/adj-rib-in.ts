@@ -28,7 +28,6 @@ import { AttributeFlag, BlockContext, scanContextOf } from './columns/attribute-
 import type { AttributePool } from './columns/attribute-pool.js';
 import { POLICED, PathFlag } from './columns/path-table.js';
 import type { FamilyRib } from './family-rib.js';
-import { MIXED } from './import-filter.js';
 import type { ImportFilter } from './import-filter.js';
 import { takeWithinLimit } from './prefix-limit.js';
 import type { ReceivedPaths } from './received-paths.js';
@@ -265,27 +264,11 @@ export class AdjRibIn {
   ): BgpError | undefined {
     const filter = peer.session.importFilter;
     if (filter === undefined) return this.#take(peer, rib, attribute, attribute, bytes, at, end);
-    const verdict = filter.judgeSet(rib, attribute);
-    if (verdict === MIXED) return this.#takeRuns(peer, rib, filter, attribute, bytes, at, end);
-    return this.#take(peer, rib, attribute, verdict, bytes, at, end);
-  }
-
-  /** Where the verdict depends on the prefix: prefixes in a row with the same one together. */
-  #takeRuns(
-    peer: RibPeer,
-    rib: FamilyRib,
-    filter: ImportFilter,
-    attribute: number,
-    bytes: Uint8Array,
-    at: number,
-    end: number,
-  ): BgpError | undefined {
+    // Prefixes in a row with the same verdict together.
     const idOctets = peer.addPath[rib.index] ? 4 : 0;
     while (at < end) {
-      // What cannot be parsed is met by `#take`, with whatever verdict.
-      const isWhole = isWholePrefix(bytes, at + idOctets, end, rib.prefixes.maxLength);
-      const verdict = isWhole ? filter.judgeRun(rib, bytes, at, end, idOctets, attribute) : attribute;
-      const next = isWhole ? filter.runEnd : end;
+      const verdict = filter.judgeRun(rib, bytes, at, end, idOctets, attribute);
+      const next = filter.runEnd;
       const error = this.#take(peer, rib, attribute, verdict, bytes, at, next);
       if (error) return error;
       at = next;

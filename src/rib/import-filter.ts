@@ -4,20 +4,15 @@
  */
 import type { FamilyRib } from './family-rib.js';
 
-/** The verdict depends on the prefix. */
-export const MIXED = -1;
-
 export interface ImportFilter {
   /**
    * The attribute set that stands for a received one from now on: itself, or one made by policy; 0 = rejected. The
    * caller adds references to what it keeps.
    */
   judge(rib: FamilyRib, prefixId: number, received: number): number;
-  /** The same for every prefix of the family, or `MIXED`. */
-  judgeSet(rib: FamilyRib, received: number): number;
   /**
-   * The same for prefixes as they stand in a message: bytes[at, end), the first of them well-formed, `idOctets` (of a
-   * path identifier) in front of each. One verdict for as many as have it in a row; `runEnd` says where they end.
+   * The same for prefixes as they stand in a message: bytes[at, end), `idOctets` (of a path identifier) in front of each.
+   * One verdict for as many as have it in a row; `runEnd` says where they end. What cannot be parsed is part of a run.
    */
   judgeRun(rib: FamilyRib, bytes: Uint8Array, at: number, end: number, idOctets: number, received: number): number;
   readonly runEnd: number;
