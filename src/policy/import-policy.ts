@@ -8,7 +8,7 @@ import { LOOP_FLAGS } from '../rib/columns/attribute-pool.js';
 import type { AttributeMemo, AttributePool } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { ImportFilter } from '../rib/import-filter.js';
-import { isWholePrefix } from '../rib/update-parts.js';
+import { ORDINARY_OCTETS } from '../rib/update-parts.js';
 import { ClassMemos } from './class-memos.js';
 import { readNlri } from './prefix-classes.js';
 import { PrefixAt, Settled } from './program.js';
@@ -25,7 +25,8 @@ export class ImportPolicy implements ImportFilter, AttributeMemo {
   readonly #place = new PrefixAt();
   /** Room for an address. */
   readonly #address = new Uint32Array(4);
-  runEnd = 0;
+  octets = ORDINARY_OCTETS[0];
+  octetClass = -1;
   /** By family: the set that stands for a received one, or `REJECTED`. */
   readonly #memos: readonly [ClassMemos, ClassMemos] = [new ClassMemos(), new ClassMemos()];
 
@@ -45,10 +46,11 @@ export class ImportPolicy implements ImportFilter, AttributeMemo {
     return this.#open(rib, program, this.#place.set(address, prefixId * words, words, length[prefixId]!), received, id);
   }
 
-  judgeRun(rib: FamilyRib, bytes: Uint8Array, at: number, end: number, idOctets: number, received: number): number {
+  judgeNlri(rib: FamilyRib, bytes: Uint8Array, at: number, received: number): number {
     const program = this.#programs[rib.index];
     const row = program.rowOf(received);
-    this.runEnd = end;
+    this.octets = ORDINARY_OCTETS[rib.index];
+    this.octetClass = 1;
     switch (row.uniform) {
       case Settled.asIs:
         return received;
@@ -58,29 +60,16 @@ export class ImportPolicy implements ImportFilter, AttributeMemo {
         if (!program.seesPrefix) return this.#open(rib, program, this.#place, received, 0);
     }
     const { classes } = program;
-    const { words, maxLength } = rib.prefixes;
-    at += idOctets;
-    // Adj-RIB-In finds out by itself, with whatever verdict.
-    if (!isWholePrefix(bytes, at, end, maxLength)) return received;
-    const octets = classes.octetsOf(rib.index);
+    const { words } = rib.prefixes;
     const id = classes.classOfNlri(bytes, at, words, this.#address);
+    this.octets = classes.octetsOf(rib.index);
+    // A function may say something else of the next one.
+    this.octetClass = program.isMemoisable ? id + 1 : -1;
     const settled = program.settled(row, id);
-    if (settled === Settled.open) {
-      this.runEnd = at + 1 + ((bytes[at]! + 7) >> 3);
-      readNlri(bytes, at, words, this.#address);
-      return this.#open(rib, program, this.#place.set(this.#address, 0, words, bytes[at]!), received, id);
-    }
-    for (;;) {
-      at += 1 + ((bytes[at]! + 7) >> 3);
-      const next = at + idOctets;
-      if (!isWholePrefix(bytes, next, end, maxLength)) break;
-      const whole = bytes[next]! >= 8 ? octets[bytes[next + 1]!]! : 0;
-      const nextId = whole !== 0 ? whole - 1 : classes.classOfNlri(bytes, next, words, this.#address);
-      if (nextId !== id && program.settled(row, nextId) !== settled) break;
-      at = next;
-    }
-    this.runEnd = at;
-    return settled === Settled.asIs ? received : 0;
+    if (settled === Settled.asIs) return received;
+    if (settled === Settled.rejected) return 0;
+    readNlri(bytes, at, words, this.#address);
+    return this.#open(rib, program, this.#place.set(this.#address, 0, words, bytes[at]!), received, id);
   }
 
   /** The policy has to be run, or has been. */

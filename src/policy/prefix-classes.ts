@@ -10,6 +10,7 @@
  */
 import type { Prefix } from 'bgp-parse';
 import type { PrefixTable } from '../rib/columns/prefix-table.js';
+import { ORDINARY_OCTETS } from '../rib/update-parts.js';
 import type { PrefixPattern } from './patterns.js';
 
 /** The prefixes that one condition of a policy names. Compared by identity. */
@@ -24,8 +25,6 @@ export class PrefixSet {
 /** Nodes of an octet of the address are looked for below its own root. */
 const ROOT_BITS = 8;
 const ROOTS = 1 << ROOT_BITS;
-/** Where no set has a prefix of the family. */
-const PLAIN_OCTETS = new Uint16Array(ROOTS).fill(1);
 /** Classes that a column of 16 bits can hold, 0 meaning unknown. */
 const MOST_REMEMBERED = 0xffff;
 
@@ -55,7 +54,10 @@ class ClassList {
 
 class FamilyClasses {
   readonly #words: number;
-  /** By first octet: the class of all prefixes that begin with it, and one more; 0 = there are several. */
+  /**
+   * By first octet: the class of all prefixes that begin with it, and one more; 0 = there are several, or some may be no
+   * destination.
+   */
   readonly octets = new Uint16Array(ROOTS);
   /** By first octet and length: the class and one more; 0 = the trie knows. */
   readonly top: Uint16Array;
@@ -110,7 +112,8 @@ class FamilyClasses {
     this.#classes = Int32Array.from(all);
     for (const [octet, root] of roots.entries()) if (root) this.#roots[octet] = index.get(root)!;
     this.top = new Uint16Array(ROOTS * this.stride);
-    for (let octet = 0; octet < ROOTS; octet++) this.#fillTop(octet);
+    const ordinary = ORDINARY_OCTETS[bits === 32 ? 0 : 1];
+    for (let octet = 0; octet < ROOTS; octet++) this.#fillTop(octet, ordinary[octet] !== 0);
   }
 
   /** Through the trie. */
@@ -137,7 +140,7 @@ class FamilyClasses {
   }
 
   /** Nodes that cover the whole octet stand in one line; a node below them may matter from its own length on. */
-  #fillTop(octet: number): void {
+  #fillTop(octet: number, isOrdinary: boolean): void {
     const covering: number[] = [];
     let node = this.#roots[octet]!;
     while (node !== 0 && this.#length[node]! <= ROOT_BITS) {
@@ -164,7 +167,7 @@ class FamilyClasses {
     // Shorter than the octet is only what has zeros from there on.
     const least = octet === 0 ? 0 : ROOT_BITS - Math.min(ROOT_BITS, 31 - Math.clz32(octet & -octet));
     const all = this.top.subarray(octet * this.stride + least, (octet + 1) * this.stride);
-    if (all.every((one) => one === all[0])) this.octets[octet] = all[0]!;
+    if (isOrdinary && all.every((one) => one === all[0])) this.octets[octet] = all[0]!;
   }
 }
 
@@ -206,9 +209,9 @@ export class PrefixClasses {
     return this.#families[familyIndex] === undefined;
   }
 
-  /** By first octet of a family: the class of all prefixes that begin with it, and one more; 0 = there are several. */
+  /** See `ImportFilter`: by first octet the class of all prefixes that begin with it, and one more. */
   octetsOf(familyIndex: 0 | 1): Uint16Array {
-    return this.#families[familyIndex]?.octets ?? PLAIN_OCTETS;
+    return this.#families[familyIndex]?.octets ?? ORDINARY_OCTETS[familyIndex];
   }
 
   /** The class of a route of `words` 32-bit words of address, from `at` on, and this length. */

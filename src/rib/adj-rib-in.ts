@@ -28,7 +28,6 @@ import { AttributeFlag, BlockContext, scanContextOf } from './columns/attribute-
 import type { AttributePool } from './columns/attribute-pool.js';
 import { POLICED, PathFlag } from './columns/path-table.js';
 import type { FamilyRib } from './family-rib.js';
-import type { ImportFilter } from './import-filter.js';
 import { takeWithinLimit } from './prefix-limit.js';
 import type { ReceivedPaths } from './received-paths.js';
 import type { RibPeer } from './rib-peers.js';
@@ -37,7 +36,7 @@ import {
   invalidNlri,
   isNoDestination,
   isOnlyAttribute,
-  isWholePrefix,
+  ORDINARY_OCTETS,
   mpNlriError,
   readMasked,
 } from './update-parts.js';
@@ -237,7 +236,7 @@ export class AdjRibIn {
     if (peer.paths[rib.index]! + (end - at) > peer.watchAt) {
       return this.#takeLimited(peer, rib, attribute, bytes, at, end);
     }
-    return this.#judgeAndTake(peer, rib, attribute, bytes, at, end);
+    return this.#take(peer, rib, attribute, bytes, at, end);
   }
 
   /** Apart, because its closure would cost every message 40 octets. */
@@ -250,38 +249,15 @@ export class AdjRibIn {
     end: number,
   ): BgpError | undefined {
     return takeWithinLimit(peer.limit!, peer, rib, bytes, at, end, (from, to) =>
-      this.#judgeAndTake(peer, rib, attribute, bytes, from, to),
+      this.#take(peer, rib, attribute, bytes, from, to),
     );
   }
 
-  #judgeAndTake(
-    peer: RibPeer,
-    rib: FamilyRib,
-    attribute: number,
-    bytes: Uint8Array,
-    at: number,
-    end: number,
-  ): BgpError | undefined {
-    const filter = peer.session.importFilter;
-    if (filter === undefined) return this.#take(peer, rib, attribute, attribute, bytes, at, end);
-    // Prefixes in a row with the same verdict together.
-    const idOctets = peer.addPath[rib.index] ? 4 : 0;
-    while (at < end) {
-      const verdict = filter.judgeRun(rib, bytes, at, end, idOctets, attribute);
-      const next = filter.runEnd;
-      const error = this.#take(peer, rib, attribute, verdict, bytes, at, next);
-      if (error) return error;
-      at = next;
-    }
-    return undefined;
-  }
-
-  /** `verdict`: what import policy makes of the set for these prefixes (see `ImportFilter`). */
+  /** Judges the prefixes of bytes[at, end) and takes them in. */
   #take(
     peer: RibPeer,
     rib: FamilyRib,
     attribute: number,
-    verdict: number,
     bytes: Uint8Array,
     at: number,
     end: number,
@@ -294,6 +270,11 @@ export class AdjRibIn {
     const withPathIds = peer.addPath[rib.index]!;
     const isV4 = rib.index === 0;
     const maxLength = prefixes.maxLength;
+    // What import policy makes of the set, and of which prefixes it holds without asking again: none as yet.
+    const filter = peer.session.importFilter;
+    let verdict = attribute;
+    let sameOctets = ORDINARY_OCTETS[rib.index];
+    let octetClass = filter === undefined ? 1 : -1;
     let added = 0;
     let pathId = 0;
     let ignored = false;
@@ -312,12 +293,19 @@ export class AdjRibIn {
         attributes.references[attribute] = attributes.references[attribute]! + added;
         return invalidNlri(peer, rib);
       }
-      // RFC 4271 §6.3: a prefix that means no destination of unicast is ignored.
-      if (length >= 4 && bytes[at]! >= 0xe0 && isNoDestination(bytes, at, length, isV4)) {
-        if (!ignored) this.#countMalformed(peer, `${rib.family}: a multicast or link-local prefix was ignored`);
-        ignored = true;
-        at += octets;
-        continue;
+      if (length < 8 || sameOctets[bytes[at]!] !== octetClass) {
+        // RFC 4271 §6.3: a prefix that means no destination of unicast is ignored.
+        if (length >= 4 && bytes[at]! >= 0xe0 && isNoDestination(bytes, at, length, isV4)) {
+          if (!ignored) this.#countMalformed(peer, `${rib.family}: a multicast or link-local prefix was ignored`);
+          ignored = true;
+          at += octets;
+          continue;
+        }
+        if (filter !== undefined) {
+          verdict = filter.judgeNlri(rib, bytes, at - 1, attribute);
+          sameOctets = filter.octets;
+          octetClass = filter.octetClass;
+        }
       }
       const id = isV4
         ? prefixes.findOrAdd4(readMasked(bytes, at, length), length)

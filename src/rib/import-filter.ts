@@ -10,10 +10,13 @@ export interface ImportFilter {
    * caller adds references to what it keeps.
    */
   judge(rib: FamilyRib, prefixId: number, received: number): number;
+  /** The same for a prefix as it stands in a message, from its length octet on. Whole: it ends within the message. */
+  judgeNlri(rib: FamilyRib, bytes: Uint8Array, at: number, received: number): number;
   /**
-   * The same for prefixes as they stand in a message: bytes[at, end), `idOctets` (of a path identifier) in front of each.
-   * One verdict for as many as have it in a row; `runEnd` says where they end. What cannot be parsed is part of a run.
+   * After `judgeNlri`: what else has that verdict with that set. Prefixes of 8 bits or more whose first octet has
+   * `octetClass` in `octets` need not be asked for. 0 in `octets` is never a class, and stands where it does in
+   * `ORDINARY_OCTETS`.
    */
-  judgeRun(rib: FamilyRib, bytes: Uint8Array, at: number, end: number, idOctets: number, received: number): number;
-  readonly runEnd: number;
+  readonly octets: Uint16Array;
+  readonly octetClass: number;
 }

@@ -18,16 +18,17 @@ export function readMasked(bytes: Uint8Array, at: number, bits: number): number 
   return value & (-1 << (32 - bits));
 }
 
+/** By family and first octet of a prefix of 8 bits or more: 0 = it may be no destination, 1 = it is one. */
+export const ORDINARY_OCTETS: readonly [Uint16Array, Uint16Array] = [
+  Uint16Array.from({ length: 256 }, (_, octet) => (octet < 0xe0 ? 1 : 0)),
+  Uint16Array.from({ length: 256 }, (_, octet) => (octet < 0xfe ? 1 : 0)),
+];
+
 /** Multicast (224.0.0.0/4, ff00::/8) or link-local (fe80::/10), the whole prefix. */
 export function isNoDestination(bytes: Uint8Array, at: number, length: number, isV4: boolean): boolean {
   const first = bytes[at]!;
   if (isV4) return first < 0xf0;
   return length >= 8 && (first === 0xff || (first === 0xfe && length >= 10 && (bytes[at + 1]! & 0xc0) === 0x80));
-}
-
-/** Whether a prefix stands at `at`, from its length octet on. */
-export function isWholePrefix(bytes: Uint8Array, at: number, end: number, maxLength: number): boolean {
-  return at < end && bytes[at]! <= maxLength && at + 1 + ((bytes[at]! + 7) >> 3) <= end;
 }
 
 export function isOnlyAttribute(
