@@ -459,7 +459,8 @@ export class Speaker implements Queries {
   }
 
   #setLimits({ limits = DEFAULT_LIMITS }: Settings): void {
-    this.#pipeline.rib.attributes.limits = limits;
+    const { asPathLength, communities } = limits;
+    this.#pipeline.rib.attributes.limits = { asPathLength, communities };
     this.#server.pendingLimit = limits.pendingSessions;
     this.#server.openHoldMs = limits.openTimeSeconds * 1000;
     this.#server.messageRate = limits.messageRate;

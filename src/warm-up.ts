@@ -6,6 +6,7 @@
 import { Framer, MessageType } from 'bgp-parse';
 import type { Family, MessageSink } from 'bgp-parse';
 import { DEFAULTS } from './config/schema.js';
+import { rulesOrNone } from './export/export-rules.js';
 import type { GroupParameters } from './export/group-parameters.js';
 import { FibStatus, ROUTE_RECORD_WORDS } from './fib/port.js';
 import { Pipeline } from './pipeline.js';
@@ -55,18 +56,22 @@ function* workSlices(clock: Clock, withPolicy: boolean, withFib: boolean): Gener
   const kernel = withFib ? new WarmUpKernel() : undefined;
   const pipeline = new Pipeline({ identity, clock: still, seed: 1, fib: kernel, onEndOfRib: () => undefined });
   if (kernel) kernel.pipeline = pipeline;
-  pipeline.rib.attributes.limits = DEFAULTS.limits;
-  const policies = new Policies(POLICIES, pipeline.rib);
+  const { asPathLength, communities } = DEFAULTS.limits;
+  pipeline.rib.attributes.limits = { asPathLength, communities };
+  // Of everything there are two, as there will be: what V8 has seen once it takes for the only one, and for ever the same.
+  const first = new Policies(POLICIES, pipeline.rib);
+  const policies = [first, new Policies(POLICIES, pipeline.rib, first.nextId)] as const;
   const chain = withPolicy ? 'made-up' : 'accept';
   const peerOf = (asn: number): PolicyPeer => ({ address: Uint8Array.of(192, 0, 2, asn), asn, group: undefined });
-  const add = (asn: number): RibPeer =>
-    pipeline.rib.addPeer(session(asn, policies.importFor(chain, true, peerOf(asn)).filter))!;
+  const add = (asn: 1 | 2): RibPeer => {
+    const own = policies[asn - 1]!;
+    const peer = pipeline.rib.addPeer(session(asn, own.importFor(chain, true, peerOf(asn)).filter))!;
+    pipeline.rib.establish(peer, peer.session, []);
+    pipeline.exporter.join(peer.id, sink, { ...parameters, ...own.exportFor(chain, true, peerOf(asn)) });
+    return peer;
+  };
   const sender = add(1);
   const receiver = add(2);
-  for (const peer of [sender, receiver]) {
-    pipeline.rib.establish(peer, peer.session, []);
-    pipeline.exporter.join(peer.id, sink, { ...parameters, ...policies.exportFor(chain, true, peerOf(2)) });
-  }
   const framer = new Framer();
   let from = sender;
   const receive: MessageSink = {
@@ -162,6 +167,8 @@ const parameters: GroupParameters = {
   maxMessageLength: 4096,
   nextHopSelf: false,
   nextHop: Uint8Array.of(192, 0, 2, 1),
+  // As of most sessions with external peers.
+  rules: rulesOrNone({ subnet: { bytes: Uint8Array.of(192, 0, 2, 0), prefixLength: 24 } }),
 };
 
 /** The fields in the order of the real ones (`Peer`), for one shape. */

@@ -100,6 +100,14 @@ export class WithoutDefault implements ExportFilter {
     return isSame ? verdicts[head]! : MIXED;
   }
 
+  keepTold(rib: FamilyRib, ids: Int32Array, attributes: Int32Array, count: number, source: number): number {
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      if (this.judge(rib, ids[i]!, attributes[i]!, source) !== Verdict.rejected) ids[kept++] = ids[i]!;
+    }
+    return kept;
+  }
+
   edit(rib: FamilyRib, prefixId: number, attribute: number, source: number): EditedAttributes {
     return this.#base!.edit(rib, prefixId, attribute, source);
   }

@@ -45,9 +45,28 @@ export interface ExportRules {
   readonly subnet?: { readonly bytes: Uint8Array; readonly prefixLength: number } | undefined;
 }
 
-/** Rules with nothing in them are no rules: their groups are everybody's. */
+/**
+ * Rules with nothing in them are no rules: their groups are everybody's. All others have one shape, whoever wrote them
+ * (see `oneShape`).
+ */
 export function rulesOrNone(rules: ExportRules): ExportRules | undefined {
-  return Object.values(rules).some((value) => value !== undefined) ? rules : undefined;
+  const all: Required<ExportRules> = {
+    prependAs: rules.prependAs,
+    realAs: rules.realAs,
+    overrideAs: rules.overrideAs,
+    removePrivateAs: rules.removePrivateAs,
+    peerAs: rules.peerAs,
+    nextHopUnchanged: rules.nextHopUnchanged,
+    keepMed: rules.keepMed,
+    without: rules.without,
+    gracefulShutdown: rules.gracefulShutdown,
+    addOtc: rules.addOtc,
+    refuseOtc: rules.refuseOtc,
+    refuseNoPeer: rules.refuseNoPeer,
+    longLived: rules.longLived,
+    subnet: rules.subnet,
+  };
+  return Object.values(all).some((value) => value !== undefined) ? all : undefined;
 }
 
 /** Part of the key of an update group. */

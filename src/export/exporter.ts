@@ -56,6 +56,8 @@ export class Exporter {
   readonly #paths: PathExporter;
   readonly #counts: AdvertisedCounts;
   readonly #ids = new Int32Array(BATCH_PREFIXES);
+  /** What prefixes to be withdrawn had, beside `#ids`. */
+  readonly #oldAttribute = new Int32Array(BATCH_PREFIXES);
   readonly #extraId = new Int32Array(BATCH_PREFIXES);
   readonly #extraPeer = new Uint16Array(BATCH_PREFIXES);
   readonly #leftStream: Member[] = [];
@@ -488,6 +490,7 @@ export class Exporter {
     const isJudged = filter !== undefined && buckets.oldSourceCount > 0;
     const rejects = isJudged && this.writer.judge(group, filter, batch);
     const { verdictAt } = this.writer;
+    const asksOld = filter !== undefined && !filter.isUnsure;
     let extras = 0;
 
     for (let i = 0; i < buckets.oldSourceCount; i++) {
@@ -504,16 +507,17 @@ export class Exporter {
           attribute !== 0 &&
           group.exports(flags[attribute]!, kind[source]!) &&
           (!rejects || verdictAt[at] !== Verdict.rejected);
-        // The announcement takes the place of whatever was told.
-        if (isTold && source === oldSource) continue;
-        if (filter !== undefined && !filter.isUnsure && filter.judge(rib, id, oldAttribute, oldSource) === 0) continue;
         if (!isTold) {
+          this.#oldAttribute[count] = oldAttribute;
           ids[count++] = id;
-        } else if (byPeer.get(source)?.group === group) {
+          // The announcement takes the place of whatever was told, but where its source was among those who heard of it.
+        } else if (source !== oldSource && byPeer.get(source)?.group === group) {
+          if (asksOld && filter.judge(rib, id, oldAttribute, oldSource) === Verdict.rejected) continue;
           this.#extraId[extras] = id;
           this.#extraPeer[extras++] = source;
         }
       }
+      if (asksOld && count > 0) count = filter.keepTold(rib, ids, this.#oldAttribute, count, oldSource);
       if (count > 0) {
         this.writer.writeWithdrawals(group, ids, undefined, count, oldSource, undefined);
       }

@@ -12,6 +12,9 @@ export class CommunitySet {
   /** Standard communities without wildcards, when there are many. */
   readonly #exact: ReadonlySet<number> | undefined;
   readonly #standard: readonly CommunityPattern[];
+  /** Of `#standard`, as 32-bit words. */
+  readonly #values: Int32Array;
+  readonly #masks: Int32Array;
   readonly #large: readonly CommunityPattern[];
   readonly #extended: readonly CommunityPattern[];
 
@@ -21,17 +24,23 @@ export class CommunitySet {
     const exact = standard.filter(isExact);
     this.#exact = exact.length > FEW ? new Set(exact.map(({ octets }) => readU32(octets, 0))) : undefined;
     this.#standard = this.#exact ? standard.filter((pattern) => !isExact(pattern)) : standard;
+    this.#values = Int32Array.from(this.#standard, ({ octets }) => readU32(octets, 0) | 0);
+    this.#masks = Int32Array.from(this.#standard, ({ mask }) => readU32(mask, 0) | 0);
     this.#large = patterns.filter(({ kind }) => kind === 'large');
     this.#extended = patterns.filter(({ kind }) => kind === 'extended');
   }
 
   /** Whether a community of the route is in the set. */
   matches(subject: Subject): boolean {
-    const { bytes } = subject;
-    if (this.#standard.length > 0 || this.#exact) {
-      for (let at = subject.communitiesStart; at < subject.communitiesEnd; at += 4) {
-        if (this.has('standard', bytes, at)) return true;
-      }
+    const { bytes, communitiesStart, communitiesEnd } = subject;
+    if (this.#exact !== undefined) {
+      for (let at = communitiesStart; at < communitiesEnd; at += 4)
+        if (this.#exact.has(readU32(bytes, at))) return true;
+    }
+    const { length } = this.#standard;
+    for (let at = length > 0 ? communitiesStart : communitiesEnd; at < communitiesEnd; at += 4) {
+      const community = readU32(bytes, at) | 0;
+      for (let i = 0; i < length; i++) if ((community & this.#masks[i]!) === this.#values[i]!) return true;
     }
     if (this.#large.length > 0) {
       for (let at = subject.largeStart; at < subject.largeEnd; at += 12) if (this.has('large', bytes, at)) return true;

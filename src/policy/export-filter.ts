@@ -42,6 +42,11 @@ export interface ExportFilter {
     source: number,
     verdicts: Int32Array,
   ): number;
+  /**
+   * Of ids[0, count), which had these attribute sets from `source`, those that it let through: to the front, in order.
+   * Returns how many.
+   */
+  keepTold(rib: FamilyRib, ids: Int32Array, attributes: Int32Array, count: number, source: number): number;
   /** What the verdict, above `asIs`, stands for. */
   edit(rib: FamilyRib, prefixId: number, attribute: number, source: number): EditedAttributes;
 }

@@ -18,8 +18,14 @@ import { Subject } from './subject.js';
 
 interface Bound {
   readonly program: Program;
+  readonly familyIndex: 0 | 1;
   /** Verdicts and one more. */
   readonly memos: ClassMemos;
+}
+
+interface BoundTo {
+  readonly source: RibPeer;
+  readonly bound: Bound;
 }
 
 /** Equal verdicts of one set and source stand for equal octets: those of a class, or of one prefix without memo. */
@@ -45,17 +51,23 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
   readonly #options: ExportPolicyOptions;
   readonly #subject = new Subject();
   readonly #place = new PrefixAt();
-  /** By family, then by program. */
-  readonly #bounds: readonly [Map<Program, Bound>, Map<Program, Bound>] = [new Map(), new Map()];
-  /** By family and source; good as long as the id is that of the same peer. */
-  readonly #bySource: readonly [(Bound | undefined)[], (Bound | undefined)[]] = [[], []];
-  readonly #sourceOf: readonly [(RibPeer | undefined)[], (RibPeer | undefined)[]] = [[], []];
+  /** One for each program and family. */
+  readonly #bounds: Bound[] = [];
+  /** By family, where all sources are alike. */
+  readonly #everywhere: readonly [Bound, Bound] | undefined;
+  /** By family and source, where they are not; good as long as the id is that of the same peer. */
+  readonly #bySource: readonly [BoundTo[], BoundTo[]] = [[], []];
 
   constructor(options: ExportPolicyOptions) {
     this.#options = options;
     this.id = options.id;
     this.seesPrefix = options.seesPrefix;
     this.isUnsure = options.isUnsure;
+    const { families, peers } = options.rib;
+    // Before anybody asks: what is met for the first time costs compiled code.
+    if (options.ignoresSource) {
+      this.#everywhere = [this.#bind(families[0], peers.get(0)!), this.#bind(families[1], peers.get(0)!)];
+    }
   }
 
   judge(rib: FamilyRib, prefixId: number, attribute: number, source: number): number {
@@ -121,6 +133,32 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
     return isSame ? verdicts[head]! : MIXED;
   }
 
+  keepTold(rib: FamilyRib, ids: Int32Array, attributes: Int32Array, count: number, source: number): number {
+    const bound = this.#boundOf(rib, source);
+    const { program } = bound;
+    const { classes } = program;
+    const { prefixes } = rib;
+    let kept = 0;
+    let last = 0;
+    let row = program.rowOf(attributes[0]!);
+    for (let i = 0; i < count; i++) {
+      const attribute = attributes[i]!;
+      if (attribute !== last) {
+        row = program.rowOf(attribute);
+        last = attribute;
+      }
+      const prefixId = ids[i]!;
+      let settled = row.uniform;
+      if (settled === Settled.unknown || settled === Settled.open) {
+        const id = classes.classAt(prefixes, prefixId);
+        settled = program.settled(row, id);
+        if (settled === Settled.open && this.#open(rib, bound, prefixId, attribute, id) === Verdict.rejected) continue;
+      }
+      if (settled !== Settled.rejected) ids[kept++] = prefixId;
+    }
+    return kept;
+  }
+
   /** The policy has to be run, or has been. */
   #open(rib: FamilyRib, { program, memos }: Bound, prefixId: number, attribute: number, id: number): number {
     if (!program.isMemoisable) return edited(this.#evaluate(rib, program, prefixId, attribute, id), prefixId);
@@ -140,7 +178,7 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
   }
 
   forget(attribute: number): void {
-    for (const bounds of this.#bounds) for (const { memos } of bounds.values()) memos.forget(attribute);
+    for (let i = 0; i < this.#bounds.length; i++) this.#bounds[i]!.memos.forget(attribute);
   }
 
   /** Nobody asks any more. */
@@ -149,20 +187,20 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
   }
 
   #boundOf(rib: FamilyRib, sourceId: number): Bound {
-    const { rib: whole, ignoresSource, programFor } = this.#options;
-    const at = ignoresSource ? 0 : sourceId;
-    const bySource = this.#bySource[rib.index];
-    const known = bySource[at];
-    if (ignoresSource && known) return known;
-    const source = whole.peers.get(at)!;
-    const sources = this.#sourceOf[rib.index];
-    if (known && sources[at] === source) return known;
-    const program = programFor(rib, source);
-    const bounds = this.#bounds[rib.index];
-    let bound = bounds.get(program);
-    if (!bound) bounds.set(program, (bound = { program, memos: new ClassMemos() }));
-    bySource[at] = bound;
-    sources[at] = source;
+    if (this.#everywhere !== undefined) return this.#everywhere[rib.index];
+    const source = this.#options.rib.peers.get(sourceId)!;
+    const known = this.#bySource[rib.index][sourceId];
+    if (known?.source === source) return known.bound;
+    const bound = this.#bind(rib, source);
+    this.#bySource[rib.index][sourceId] = { source, bound };
+    return bound;
+  }
+
+  #bind(rib: FamilyRib, source: RibPeer): Bound {
+    const program = this.#options.programFor(rib, source);
+    const { index } = rib;
+    let bound = this.#bounds.find((one) => one.program === program && one.familyIndex === index);
+    if (!bound) this.#bounds.push((bound = { program, familyIndex: index, memos: new ClassMemos() }));
     return bound;
   }
 
