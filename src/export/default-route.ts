@@ -70,6 +70,7 @@ export class WithoutDefault implements ExportFilter {
   readonly id: number;
   readonly seesPrefix = true;
   readonly isUnsure: boolean;
+  readonly hasRejected = true;
   readonly #base: ExportFilter | undefined;
 
   constructor(base: ExportFilter | undefined) {

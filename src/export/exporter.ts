@@ -490,7 +490,7 @@ export class Exporter {
     const isJudged = filter !== undefined && buckets.oldSourceCount > 0;
     const rejects = isJudged && this.writer.judge(group, filter, batch);
     const { verdictAt } = this.writer;
-    const asksOld = filter !== undefined && !filter.isUnsure;
+    const asksOld = filter !== undefined && !filter.isUnsure && filter.hasRejected;
     let extras = 0;
 
     for (let i = 0; i < buckets.oldSourceCount; i++) {

@@ -28,6 +28,8 @@ export interface ExportFilter {
   readonly seesPrefix: boolean;
   /** Verdicts may differ from one call to the next (functions of an embedding program): old ones are not relied on. */
   readonly isUnsure: boolean;
+  /** It has rejected something since it was made. If not, it has let through whatever it was asked for. */
+  readonly hasRejected: boolean;
   judge(rib: FamilyRib, prefixId: number, attribute: number, source: number): number;
   /**
    * The verdict on a chain of prefixes: ids[head], then ids[next[head]], until -1. `MIXED`: they are in `verdicts`, by

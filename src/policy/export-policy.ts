@@ -48,6 +48,7 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
   readonly id: number;
   readonly seesPrefix: boolean;
   readonly isUnsure: boolean;
+  hasRejected = false;
   readonly #options: ExportPolicyOptions;
   readonly #subject = new Subject();
   readonly #place = new PrefixAt();
@@ -71,6 +72,12 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
   }
 
   judge(rib: FamilyRib, prefixId: number, attribute: number, source: number): number {
+    const verdict = this.#judge(rib, prefixId, attribute, source);
+    if (verdict === Verdict.rejected) this.hasRejected = true;
+    return verdict;
+  }
+
+  #judge(rib: FamilyRib, prefixId: number, attribute: number, source: number): number {
     const bound = this.#boundOf(rib, source);
     const { program } = bound;
     const row = program.rowOf(attribute);
@@ -83,6 +90,21 @@ export class ExportPolicy implements ExportFilter, AttributeMemo {
   }
 
   judgeChain(
+    rib: FamilyRib,
+    ids: Int32Array,
+    next: Int32Array,
+    head: number,
+    attribute: number,
+    source: number,
+    verdicts: Int32Array,
+  ): number {
+    const verdict = this.#judgeChain(rib, ids, next, head, attribute, source, verdicts);
+    // Of several one may be that.
+    if (verdict === Verdict.rejected || verdict === MIXED) this.hasRejected = true;
+    return verdict;
+  }
+
+  #judgeChain(
     rib: FamilyRib,
     ids: Int32Array,
     next: Int32Array,
