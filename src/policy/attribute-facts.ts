@@ -59,7 +59,11 @@ export class AttributeFacts implements AttributeMemo {
     }
     const subject = this.#subject;
     const start = pool.start(attribute);
-    subject.load(pool.bytes(attribute), start, start + pool.length(attribute), 0);
+    const end = start + pool.length(attribute);
+    // Mostly it is asked about what has just come in.
+    if (pool.scanned === attribute) {
+      subject.loadScanned(pool.scan, pool.bytes(attribute), start, end, pool.scanShift);
+    } else subject.load(pool.bytes(attribute), start, end, 0);
     const asked = this.#known[at]!;
     let holds = asked === 0 ? 0 : this.#known[at + 1]!;
     for (let missing = mask & ~asked; missing !== 0; missing &= missing - 1) {

@@ -4,6 +4,7 @@
  * lie that policies ask for. Changes write new canonical octets, so that what stands later sees them.
  */
 import { AttributeCode, AttributeFlag, SegmentType } from 'bgp-parse';
+import type { AttributeScan } from 'bgp-parse';
 
 export type NextHopRule = 'default' | 'self' | 'unchanged' | 'given';
 
@@ -42,6 +43,31 @@ export class Subject {
     this.isEdited = this.keepMed = false;
     this.nextHop = 'default';
     this.locate(bytes, start, end);
+  }
+
+  /** The same of octets that have just been scanned: what `scan` calls n stands at n + `shift`. */
+  loadScanned(scan: AttributeScan, bytes: Uint8Array, start: number, end: number, shift: number): void {
+    this.familyIndex = 0;
+    this.isEdited = this.keepMed = false;
+    this.nextHop = 'default';
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    const { offsets, keep } = scan;
+    // All three are short: their values follow three octets of header.
+    this.originAt = (keep[0]! & (1 << AttributeCode.origin)) !== 0 ? offsets[AttributeCode.origin]! + 3 + shift : -1;
+    this.medAt = scan.hasMed ? offsets[AttributeCode.med]! + 3 + shift : -1;
+    this.localPrefAt = scan.hasLocalPref ? offsets[AttributeCode.localPref]! + 3 + shift : -1;
+    this.asPathStart = scan.asPathStart + shift;
+    this.asPathEnd = scan.asPathEnd + shift;
+    this.nextHopStart = scan.nextHopStart + shift;
+    this.nextHopEnd = this.nextHopStart + scan.nextHopLength;
+    this.communitiesStart = scan.communitiesStart + shift;
+    this.communitiesEnd = this.communitiesStart + scan.communitiesCount * 4;
+    this.extendedStart = scan.extendedCommunitiesStart + shift;
+    this.extendedEnd = this.extendedStart + scan.extendedCommunitiesCount * 8;
+    this.largeStart = scan.largeCommunitiesStart + shift;
+    this.largeEnd = this.largeStart + scan.largeCommunitiesCount * 12;
   }
 
   /** The same route with other octets. */

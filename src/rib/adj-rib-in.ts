@@ -20,6 +20,7 @@ import {
   attributeName,
   locateMp,
   locateUpdate,
+  AttributeScan,
   scanAttributes,
   scanError,
   stripMp,
@@ -50,6 +51,8 @@ export class AdjRibIn {
   readonly #paths: ReceivedPaths;
   readonly #onEndOfRib: EndOfRibListener;
   readonly #layout = new UpdateLayout();
+  /** Of messages without prefixes. */
+  readonly #attributesOnly = new AttributeScan();
   readonly #mp = new MpLayout();
   readonly #scratch = new Uint8Array((1 << 16) + 64);
 
@@ -193,7 +196,7 @@ export class AdjRibIn {
    * the session; nothing is missing, since no route needs it.
    */
   #checkAttributesOnly(peer: RibPeer, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
-    const scan = this.#attributes.scan;
+    const scan = this.#attributesOnly;
     const context = { ...scanContextOf(peer.context), withoutRoutes: true };
     const disposition = scanAttributes(bytes, start, end, context, scan);
     if (disposition === Disposition.attributeDiscard)

@@ -138,8 +138,11 @@ export class AttributePool {
   /** Octets per second of the sets with a link bandwidth community; the others are absent. */
   readonly bandwidth = new Map<number, number>();
 
-  /** What the last `intern` of a new block found; meaningful when it returned 0. */
+  /** What the last `intern` of a new block found; meaningful when it returned 0, and of the set `scanned`. */
   readonly scan = new AttributeScan();
+  /** The set that `scan` describes, 0 = none; what `scan` calls n stands at n + `scanShift` of its canonical octets. */
+  scanned = 0;
+  scanShift = 0;
   readonly arena = new ByteArena();
 
   #handle = new Uint32Array(1024);
@@ -218,6 +221,7 @@ export class AttributePool {
     const known = this.lookup(bytes, start, end, context);
     if (known !== 0) return known;
     const scan = this.scan;
+    this.scanned = 0;
     this.excess = undefined;
     let canonicalLength = end - start;
     let isRaw = true;
@@ -429,6 +433,8 @@ export class AttributePool {
     this.references[id] = 0;
     this.giver[id] = 0;
     this.#rankSet(id, context, canonical);
+    this.scanned = id;
+    this.scanShift = offsetOf(handle) + this.#canonicalAt[id]! - canonicalStart;
     this.size++;
     this.made++;
 
