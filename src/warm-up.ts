@@ -8,6 +8,7 @@ import type { Family, MessageSink } from 'bgp-parse';
 import { DEFAULTS } from './config/schema.js';
 import { rulesOrNone } from './export/export-rules.js';
 import type { GroupParameters } from './export/group-parameters.js';
+import type { Member } from './export/member.js';
 import { FibStatus, ROUTE_RECORD_WORDS } from './fib/port.js';
 import { Pipeline } from './pipeline.js';
 import type { PipelineFib } from './pipeline.js';
@@ -63,11 +64,12 @@ function* workSlices(clock: Clock, withPolicy: boolean, withFib: boolean): Gener
   const policies = [first, new Policies(POLICIES, pipeline.rib, first.nextId)] as const;
   const chain = withPolicy ? 'made-up' : 'accept';
   const peerOf = (asn: number): PolicyPeer => ({ address: Uint8Array.of(192, 0, 2, asn), asn, group: undefined });
+  const members: Member[] = [];
   const add = (asn: 1 | 2): RibPeer => {
     const own = policies[asn - 1]!;
     const peer = pipeline.rib.addPeer(session(asn, own.importFor(chain, true, peerOf(asn)).filter))!;
     pipeline.rib.establish(peer, peer.session, []);
-    pipeline.exporter.join(peer.id, sink, { ...parameters, ...own.exportFor(chain, true, peerOf(asn)) });
+    members.push(pipeline.exporter.join(peer.id, sink, { ...parameters, ...own.exportFor(chain, true, peerOf(asn)) }));
     return peer;
   };
   const sender = add(1);
@@ -97,6 +99,12 @@ function* workSlices(clock: Clock, withPolicy: boolean, withFib: boolean): Gener
     pipeline.turn();
   };
   yield* feed(1);
+  // The whole table, as who comes later is told it.
+  for (const member of members) {
+    pipeline.exporter.refresh(member, {});
+    pipeline.turn();
+    yield;
+  }
   yield* feed(2);
   yield* feed(WITHDRAW);
 }

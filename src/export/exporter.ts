@@ -433,19 +433,23 @@ export class Exporter {
         attribute !== 0 &&
         source !== member.peerId &&
         (prefixes.flags[id]! & PrefixFlag.held) === 0 &&
-        group.exports(flags[attribute]!, kind[source]!) &&
-        (filter === undefined || filter.judge(rib, id, attribute, source) !== Verdict.rejected)
+        group.exports(flags[attribute]!, kind[source]!)
       ) {
         batch.add(id, 0, 0, attribute, source);
       } else {
         this.#ids[withdrawn++] = id;
       }
     }
-    if (withdrawn > 0) this.writer.writeWithdrawals(group, this.#ids, undefined, withdrawn, 0, member);
-    if (batch.count > 0) {
-      this.writer.buckets.build(batch);
-      this.writer.writeAnnouncements(group, batch, undefined, false, member);
+    this.writer.buckets.build(batch);
+    // What policy lets nobody hear of may have been told before. Who is never sure takes it back with the announcements.
+    if (filter !== undefined && this.writer.judge(group, filter, batch) && !filter.isUnsure) {
+      const { verdictAt } = this.writer;
+      for (let at = 0; at < batch.count; at++) {
+        if (verdictAt[at] === Verdict.rejected) this.#ids[withdrawn++] = batch.id[at]!;
+      }
     }
+    if (withdrawn > 0) this.writer.writeWithdrawals(group, this.#ids, undefined, withdrawn, 0, member);
+    this.writer.writeAnnouncements(group, batch, undefined, true, member);
     this.writer.flush(group, member);
     this.#afterResync(member);
   }
