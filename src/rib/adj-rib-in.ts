@@ -51,6 +51,9 @@ export class AdjRibIn {
   readonly #paths: ReceivedPaths;
   readonly #onEndOfRib: EndOfRibListener;
   readonly #layout = new UpdateLayout();
+  /** See `#lookCloser`. */
+  #octets: Uint16Array = ORDINARY_OCTETS[0];
+  #octetClass = 1;
   /** Of messages without prefixes. */
   readonly #attributesOnly = new AttributeScan();
   readonly #mp = new MpLayout();
@@ -274,10 +277,9 @@ export class AdjRibIn {
     const isV4 = rib.index === 0;
     const maxLength = prefixes.maxLength;
     // What import policy makes of the set, and of which prefixes it holds without asking again: none as yet.
-    const filter = peer.session.importFilter;
     let verdict = attribute;
     let sameOctets = ORDINARY_OCTETS[rib.index];
-    let octetClass = filter === undefined ? 1 : -1;
+    let octetClass = peer.session.importFilter === undefined ? 1 : -1;
     let added = 0;
     let pathId = 0;
     let ignored = false;
@@ -297,18 +299,15 @@ export class AdjRibIn {
         return invalidNlri(peer, rib);
       }
       if (length < 8 || sameOctets[bytes[at]!] !== octetClass) {
-        // RFC 4271 §6.3: a prefix that means no destination of unicast is ignored.
-        if (length >= 4 && bytes[at]! >= 0xe0 && isNoDestination(bytes, at, length, isV4)) {
+        verdict = this.#lookCloser(peer, rib, attribute, bytes, at - 1);
+        if (verdict < 0) {
           if (!ignored) this.#countMalformed(peer, `${rib.family}: a multicast or link-local prefix was ignored`);
           ignored = true;
           at += octets;
           continue;
         }
-        if (filter !== undefined) {
-          verdict = filter.judgeNlri(rib, bytes, at - 1, attribute);
-          sameOctets = filter.octets;
-          octetClass = filter.octetClass;
-        }
+        sameOctets = this.#octets;
+        octetClass = this.#octetClass;
       }
       const id = isV4
         ? prefixes.findOrAdd4(readMasked(bytes, at, length), length)
@@ -359,6 +358,25 @@ export class AdjRibIn {
     }
     attributes.references[attribute] = attributes.references[attribute]! + added;
     return undefined;
+  }
+
+  /**
+   * What import policy makes of the set for the prefix at `at`, from its length octet on; `#octets` and `#octetClass` say
+   * for which others, too (see `ImportFilter`). -1: it means no destination of unicast, and is ignored (RFC 4271 §6.3).
+   */
+  #lookCloser(peer: RibPeer, rib: FamilyRib, attribute: number, bytes: Uint8Array, at: number): number {
+    const length = bytes[at]!;
+    if (length >= 4 && bytes[at + 1]! >= 0xe0 && isNoDestination(bytes, at + 1, length, rib.index === 0)) return -1;
+    const filter = peer.session.importFilter;
+    if (filter === undefined) {
+      this.#octets = ORDINARY_OCTETS[rib.index];
+      this.#octetClass = 1;
+      return attribute;
+    }
+    const verdict = filter.judgeNlri(rib, bytes, at, attribute);
+    this.#octets = filter.octets;
+    this.#octetClass = filter.octetClass;
+    return verdict;
   }
 
   /** The same for one prefix where policy leaves a mark, or has left one; `path` is the one it had, 0 = none. */
