@@ -299,13 +299,14 @@ export class AdjRibIn {
         return invalidNlri(peer, rib);
       }
       if (length < 8 || sameOctets[bytes[at]!] !== octetClass) {
-        verdict = this.#lookCloser(peer, rib, attribute, bytes, at - 1);
-        if (verdict < 0) {
+        const found = this.#lookCloser(peer, rib, attribute, bytes, at - 1);
+        if (found < 0) {
           if (!ignored) this.#countMalformed(peer, `${rib.family}: a multicast or link-local prefix was ignored`);
           ignored = true;
           at += octets;
           continue;
         }
+        verdict = found;
         sameOctets = this.#octets;
         octetClass = this.#octetClass;
       }
