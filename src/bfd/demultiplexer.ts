@@ -1,7 +1,8 @@
 // HOT: `find` runs per packet; no allocation.
 /**
  * Whose packet it is (RFC 5880 §6.3): by "Your Discriminator"; a peer that does not know ours yet is found by where its
- * packet comes from (RFC 5881 §3, RFC 5883 §3). The source must be the peer's address in either case.
+ * packet comes from and to which of our addresses (RFC 5881 §3, RFC 5883 §3). The source must be the peer's address in
+ * either case.
  */
 import type { BfdControl } from 'bgp-parse';
 
@@ -12,6 +13,12 @@ export interface Origin {
   readonly interfaceIndex: number;
 }
 
+/** Where it came to: one of our addresses and its port. */
+export interface Endpoint {
+  readonly id: number;
+  readonly multihop: boolean;
+}
+
 /** What a session is found by. */
 export interface Addressed {
   readonly localDiscriminator: number;
@@ -19,6 +26,8 @@ export interface Addressed {
   readonly multihop: boolean;
   /** 0 = any. */
   readonly interfaceIndex: number;
+  /** The id of the `Endpoint` that its packets come to; 0 = any. */
+  readonly endpoint: number;
 }
 
 export class Demultiplexer<T extends Addressed> {
@@ -46,25 +55,26 @@ export class Demultiplexer<T extends Addressed> {
     return this.#byDiscriminator.has(discriminator);
   }
 
-  find(packet: BfdControl, origin: Origin, multihop: boolean): T | undefined {
+  find(packet: BfdControl, origin: Origin, endpoint: Endpoint): T | undefined {
     if (packet.yourDiscriminator !== 0) {
       const session = this.#byDiscriminator.get(packet.yourDiscriminator);
-      return session && matches(session, origin, multihop) ? session : undefined;
+      return session && matches(session, origin, endpoint) ? session : undefined;
     }
-    return this.findSource(origin, multihop);
+    return this.findSource(origin, endpoint);
   }
 
   /** The session with the peer that a packet came from, whatever is in it. */
-  findSource(origin: Origin, multihop: boolean): T | undefined {
+  findSource(origin: Origin, endpoint: Endpoint): T | undefined {
     const there = this.#byAddress.get(hash(origin.source, origin.sourceLength));
     if (!there) return undefined;
-    for (const session of there) if (matches(session, origin, multihop)) return session;
+    for (const session of there) if (matches(session, origin, endpoint)) return session;
     return undefined;
   }
 }
 
-function matches(session: Addressed, origin: Origin, multihop: boolean): boolean {
-  if (session.multihop !== multihop || session.address.length !== origin.sourceLength) return false;
+function matches(session: Addressed, origin: Origin, endpoint: Endpoint): boolean {
+  if (session.endpoint !== 0 && session.endpoint !== endpoint.id) return false;
+  if (session.multihop !== endpoint.multihop || session.address.length !== origin.sourceLength) return false;
   if (session.interfaceIndex !== 0 && session.interfaceIndex !== origin.interfaceIndex) return false;
   for (let i = 0; i < origin.sourceLength; i++) if (session.address[i] !== origin.source[i]) return false;
   return true;

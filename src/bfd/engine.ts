@@ -7,7 +7,7 @@
  */
 import { BFD_CONTROL_LENGTH, BfdState, createBfdControl, decodeBfdControl, encodeBfdControl } from 'bgp-parse';
 import { Demultiplexer } from './demultiplexer.js';
-import type { Addressed, Origin } from './demultiplexer.js';
+import type { Addressed, Endpoint, Origin } from './demultiplexer.js';
 import { DueHeap } from './due-heap.js';
 import type { Due } from './due-heap.js';
 import type { BfdChange, BfdTarget, BfdTimers } from './port.js';
@@ -21,6 +21,8 @@ export interface Transport {
   readonly sourcePort: number;
   /** Interface the peer is behind, when it is bound to one; 0 = any. */
   readonly interfaceIndex: number;
+  /** Where the peer's packets come to (`Endpoint.id`); 0 = anywhere. */
+  readonly endpoint: number;
   /** undefined = sent, else why not. */
   send(packet: Uint8Array): string | undefined;
   close(): void;
@@ -119,12 +121,12 @@ export class Engine {
   }
 
   /** A UDP payload has come in. */
-  received(bytes: Uint8Array, length: number, origin: Origin, ttl: number, multihop: boolean, nowMs: number): void {
+  received(bytes: Uint8Array, length: number, origin: Origin, ttl: number, endpoint: Endpoint, nowMs: number): void {
     const packet = this.#packet;
     const fault = decodeBfdControl(bytes, length, packet);
-    const running = fault ? undefined : this.#demultiplexer.find(packet, origin, multihop);
+    const running = fault ? undefined : this.#demultiplexer.find(packet, origin, endpoint);
     if (!running || ttl < running.minTtl) {
-      const intended = running ?? this.#demultiplexer.findSource(origin, multihop);
+      const intended = running ?? this.#demultiplexer.findSource(origin, endpoint);
       if (intended) {
         intended.discarded++;
         intended.publish();
@@ -227,6 +229,10 @@ class Running implements BfdSessionHost, Addressed, Due {
 
   get interfaceIndex(): number {
     return this.transport?.interfaceIndex ?? 0;
+  }
+
+  get endpoint(): number {
+    return this.transport?.endpoint ?? 0;
   }
 
   /** Opens the transport, again if need be. */

@@ -23,6 +23,7 @@ import {
 import type { Poller, SocketFamily } from 'netlink';
 import { formatAddress } from 'bgp-parse';
 import { isLinkLocal } from '../support/node-addresses.js';
+import type { Endpoint } from './demultiplexer.js';
 import type { Engine, Transport } from './engine.js';
 import type { OpenSockets } from './open-sockets.js';
 import type { BfdTarget } from './port.js';
@@ -40,10 +41,9 @@ const RECEIVE_BUFFER = 8 * 1024 * 1024;
 /** Datagrams taken from a socket before timers have their turn. */
 const MAX_DATAGRAMS = 4096;
 
-interface Receiver {
+interface Receiver extends Endpoint {
   readonly fd: number;
   readonly key: string;
-  readonly multihop: boolean;
   users: number;
 }
 
@@ -51,6 +51,7 @@ export class Sockets {
   readonly #randomPort: (count: number) => number;
   readonly #open: OpenSockets;
   readonly #receivers: Receiver[] = [];
+  #lastReceiver = 0;
   readonly #sourcePorts = new Set<number>();
   readonly #datagram = new DatagramReceiver();
   /** The set of receivers has changed since `watch`. */
@@ -79,7 +80,7 @@ export class Sockets {
       connectDatagram(fd, target.address, port, scope);
       const local = socketName(fd).address;
       const receiver = this.#receiver(local, port, isLinkLocal(local) ? index : 0, target.multihop);
-      return new UdpTransport(fd, chosen, target.multihop ? 0 : index, () => {
+      return new UdpTransport(fd, chosen, target.multihop ? 0 : index, receiver.id, () => {
         this.#open.close(fd);
         this.#sourcePorts.delete(chosen!);
         this.#release(receiver);
@@ -106,9 +107,9 @@ export class Sockets {
     for (let i = 0; i < this.#receivers.length; i++) {
       // Index 0 of the poller is not ours.
       if (!poller.isReady(i + 1)) continue;
-      const { fd, multihop } = this.#receivers[i]!;
-      for (let n = 0; n < MAX_DATAGRAMS && datagram.receive(fd); n++) {
-        engine.received(datagram.data, datagram.length, datagram, datagram.ttl, multihop, nowMs);
+      const receiver = this.#receivers[i]!;
+      for (let n = 0; n < MAX_DATAGRAMS && datagram.receive(receiver.fd); n++) {
+        engine.received(datagram.data, datagram.length, datagram, datagram.ttl, receiver, nowMs);
       }
     }
   }
@@ -152,7 +153,7 @@ export class Sockets {
       }
       throw error;
     }
-    const receiver = { fd, key, multihop, users: 1 };
+    const receiver = { id: ++this.#lastReceiver, fd, key, multihop, users: 1 };
     this.#receivers.push(receiver);
     this.#changed = true;
     return receiver;
@@ -169,14 +170,16 @@ export class Sockets {
 class UdpTransport implements Transport {
   readonly sourcePort: number;
   readonly interfaceIndex: number;
+  readonly endpoint: number;
   readonly #fd: number;
   readonly #closed: () => void;
   #isOpen = true;
 
-  constructor(fd: number, sourcePort: number, index: number, closed: () => void) {
+  constructor(fd: number, sourcePort: number, index: number, endpoint: number, closed: () => void) {
     this.#fd = fd;
     this.sourcePort = sourcePort;
     this.interfaceIndex = index;
+    this.endpoint = endpoint;
     this.#closed = closed;
   }
 

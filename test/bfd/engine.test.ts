@@ -241,7 +241,7 @@ t.test('Demand mode of the peer: we keep silent while both are Up, and answer it
     const packet = { ...last, state: up, demand: true, desiredMinTxUs: 60_000_000, ...more };
     encodeBfdControl(packet, bytes);
     const origin = { source: b.address, sourceLength: 4, interfaceIndex: 0 };
-    a.engine.received(bytes, 24, origin, 255, false, wire.nowMs);
+    a.engine.received(bytes, 24, origin, 255, { id: 1, multihop: false }, wire.nowMs);
   };
   say({});
   const fromMs = wire.nowMs;
@@ -261,7 +261,14 @@ t.test('a peer that wants no packets gets none (RequiredMinRx 0)', (t) => {
   b.muted = true;
   const bytes = new Uint8Array(24);
   encodeBfdControl({ ...b.sent.at(-1)!.packet, state: up, requiredMinRxUs: 0, desiredMinTxUs: 60_000_000 }, bytes);
-  a.engine.received(bytes, 24, { source: b.address, sourceLength: 4, interfaceIndex: 0 }, 255, false, wire.nowMs);
+  a.engine.received(
+    bytes,
+    24,
+    { source: b.address, sourceLength: 4, interfaceIndex: 0 },
+    255,
+    { id: 1, multihop: false },
+    wire.nowMs,
+  );
   const fromMs = wire.nowMs;
   wire.run(2000);
   t.equal(a.since(fromMs).length, 0);
@@ -277,7 +284,7 @@ t.test('what is not taken', (t) => {
     encodeBfdControl({ ...createBfdControl(), ...packet }, bytes);
     const before = a.view().packetsIn;
     const origin = { source: from.address, sourceLength: 4, interfaceIndex: 0 };
-    a.engine.received(bytes, 24, origin, ttl, multihop, wire.nowMs);
+    a.engine.received(bytes, 24, origin, ttl, { id: 1, multihop }, wire.nowMs);
     return a.view().packetsIn - before;
   };
   const good = b.sent.at(-1)!.packet;

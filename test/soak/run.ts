@@ -50,6 +50,7 @@ heap          ${range(heap)} (main thread, after collections, after the first th
 other heaps   ${range(settled(result.otherHeaps))} (of the other threads together, likewise)
 differences   ${differences.received.length} in the RIB, ${differences.kernel.length} in the kernel, ${differences.fresh.length} against a fresh daemon`);
 const wrong = verdict(result);
+for (const line of result.said.slice(-40)) print(line);
 for (const text of wrong) print(`WRONG: ${text}`);
 print(wrong.length === 0 ? 'good' : 'not good');
 process.exit(wrong.length === 0 ? 0 : 1);

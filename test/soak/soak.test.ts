@@ -23,5 +23,7 @@ t.test('soak', needsNamespaces(), async (t) => {
   t.ok(peers.resets > 0 && peers.pauses > 0 && result.reloads > 1 && peers.changes > 500, 'it was disturbed');
   t.ok(peers.keepalivesHeard > 0 && peers.updatesHeard > 1000, 'and heard');
   t.ok(result.kernelRoutes > 100, `${result.kernelRoutes} routes in the kernel`);
+  for (const line of result.said.slice(-40)) t.comment(line);
+  t.comment(`an idle process beside it was late by ${JSON.stringify(result.machineDelayMs)} ms`);
   t.same(verdict(result), []);
 });

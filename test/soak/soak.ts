@@ -63,6 +63,8 @@ export interface SoakResult {
   readonly prefixes: number;
   readonly kernelRoutes: number;
   /** Empty = as it should be. */
+  /** The daemon's log about sessions that were lost and nobody ended. */
+  readonly said: readonly string[];
   readonly differences: { readonly received: string[]; readonly kernel: string[]; readonly fresh: string[] };
 }
 
@@ -414,6 +416,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       prefixes: sum(({ prefixes }) => prefixes),
       kernelRoutes,
       differences: { received, kernel, fresh: differences },
+      said: linesAbout(peers.unexpected, daemon.log()),
     };
   } finally {
     for (const daemon of daemons) await daemon.stop();
@@ -421,6 +424,12 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     beside.kill('SIGKILL');
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** What the daemon logged of the sessions that were lost and nobody ended. */
+function linesAbout(lost: readonly string[], log: string): string[] {
+  const addresses = lost.map((text) => text.split(' ')[0]!);
+  return log.split('\n').filter((line) => addresses.some((address) => line.includes(`"${address}"`)));
 }
 
 /** Looks until nothing differs, or for as long as there is patience: what still differs then. */

@@ -63,7 +63,7 @@ export const bfd: Target = {
       const buffer = new Uint8Array(2048).fill(random.pick([0, 0xff]));
       buffer.set(input);
       const origin = { source, sourceLength: source.length, interfaceIndex: 0 };
-      to.engine.received(buffer, input.length, origin, ttl, overHops, wire.nowMs);
+      to.engine.received(buffer, input.length, origin, ttl, { id: 1, multihop: overHops }, wire.nowMs);
     };
     try {
       a.open(1, b, TIMERS, { multihop, minTtl });
