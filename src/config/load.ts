@@ -142,11 +142,21 @@ function keysAt(path: Path): Keys {
   return keys;
 }
 
+/** The names of keys with secrets. */
+const SECRET_NAMES = secretNames(ROOT_KEYS, new Set(), new Set());
+
+function secretNames(keys: Keys, found: Set<string>, seen: Set<Keys>): ReadonlySet<string> {
+  seen.add(keys);
+  for (const [name, { secret, kind }] of Object.entries(keys)) {
+    if (secret) found.add(name);
+    if (kind.keys && !seen.has(kind.keys)) secretNames(kind.keys, found, seen);
+  }
+  return found;
+}
+
+/** Wherever it stands: a line that has slipped into another map is a secret still. */
 function isSecret(path: Path): boolean {
-  return path.some((part, index) => {
-    const keys = keysAt(path.slice(0, index));
-    return Object.hasOwn(keys, part) && keys[part]!.secret === true;
-  });
+  return path.some((part) => SECRET_NAMES.has(String(part)));
 }
 
 const LONGEST_SHOWN = 40;
@@ -159,6 +169,7 @@ const WORDY = new Set<string | number | undefined>(['policies', 'prefixLists', '
  * belongs to the value: either may be a secret.
  */
 function shownInsteadOf(allowed: string, path: Path, value: unknown): string {
+  if (typeof value === 'string' && [...SECRET_NAMES].some((name) => value.includes(name))) return ', not this text';
   if (typeof value !== 'string' || WORDY.has(path[0])) return shown(value);
   if (/^a (map|list)/.test(allowed)) return ', not text';
   const space = value.search(/\s/);
