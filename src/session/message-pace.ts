@@ -4,6 +4,8 @@
  */
 
 const BURST_MS = 1000;
+/** Less is not waited for but added up: a pause is a timer, and there is none per message. */
+const LEAST_PAUSE_MS = 50;
 
 export class MessagePace {
   /** When all that has been read would have come in at the rate. */
@@ -12,6 +14,7 @@ export class MessagePace {
   /** So many messages have been read, of which `perSecond` may be. Returns how long to read no further, ms. */
   read(count: number, perSecond: number, nowMs: number): number {
     this.#dueMs = Math.max(this.#dueMs, nowMs - BURST_MS) + (count * 1000) / perSecond;
-    return Math.max(0, Math.ceil(this.#dueMs - nowMs));
+    const pauseMs = Math.ceil(this.#dueMs - nowMs);
+    return pauseMs < LEAST_PAUSE_MS ? 0 : pauseMs;
   }
 }

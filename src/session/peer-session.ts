@@ -323,11 +323,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
 
   // ===== AttemptOwner =====
 
-  /** RFC 4271 §8.2.2 suggests 4 minutes; whoever may come from a listen range has less. */
   get messageRate(): number | undefined {
     return this.#deps.server.messageRate;
   }
 
+  /** RFC 4271 §8.2.2 suggests 4 minutes; whoever may come from a listen range has less. */
   get openHoldMs(): number {
     return this.dynamic ? this.#deps.server.openHoldMs : OPEN_HOLD_MS;
   }

@@ -11,15 +11,8 @@ import type { GroupParameters } from '../../src/export/group-parameters.js';
 import { Pipeline } from '../../src/pipeline.js';
 import type { RibPeer, RibSession } from '../../src/rib/rib-peers.js';
 import type { SessionSink } from '../../src/session/types.js';
-import type { Clock } from '../../src/support/clock.js';
+import { STILL } from './fixtures/still-clock.js';
 
-const STILL: Clock = {
-  nowMs: () => 0,
-  wallMs: () => 0,
-  after: () => () => undefined,
-  every: () => () => undefined,
-  soon: () => undefined,
-};
 const LIMITS = [Infinity, 2, 0];
 const PREFIXES = Array.from({ length: 6 }, (_, i) => parsePrefix(`198.51.${i}.0/24`)!);
 

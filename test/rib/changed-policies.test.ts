@@ -13,15 +13,8 @@ import type { PolicyDefinition } from '../../src/policy/definition.js';
 import { Policies } from '../../src/policy/policies.js';
 import type { RibPeer } from '../../src/rib/rib-peers.js';
 import type { SessionSink } from '../../src/session/types.js';
-import type { Clock } from '../../src/support/clock.js';
+import { STILL } from './fixtures/still-clock.js';
 
-const STILL: Clock = {
-  nowMs: () => 0,
-  wallMs: () => 0,
-  after: () => () => undefined,
-  every: () => () => undefined,
-  soon: () => undefined,
-};
 const OWN_AS = 65000;
 const COUNT = 100;
 const PREFIXES = Array.from({ length: COUNT }, (_, i) => parsePrefix(`10.0.${i}.0/24`)!);

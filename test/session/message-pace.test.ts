@@ -6,13 +6,14 @@ import { MessagePace } from '../../src/session/message-pace.js';
 t.test('a second at once, then the rate', (t) => {
   const pace = new MessagePace();
   t.equal(pace.read(100, 100, 5000), 0);
-  t.equal(pace.read(1, 100, 5000), 10);
-  t.equal(pace.read(0, 100, 5010), 0);
-  t.equal(pace.read(250, 100, 5010), 2500);
-  t.equal(pace.read(0, 100, 6510), 1000, 'asked again before its time');
-  t.equal(pace.read(0, 1000, 7510), 0);
+  t.equal(pace.read(4, 100, 5000), 0, 'too little to wait for');
+  t.equal(pace.read(1, 100, 5000), 50, 'but added up');
+  t.equal(pace.read(0, 100, 5050), 0);
+  t.equal(pace.read(250, 100, 5050), 2500);
+  t.equal(pace.read(0, 100, 6550), 1000, 'asked again before its time');
+  t.equal(pace.read(0, 100, 7550), 0);
   t.equal(pace.read(100, 100, 60_000), 0, 'what was not used is not saved');
-  t.equal(pace.read(1, 100, 60_000), 10);
+  t.equal(pace.read(5, 100, 60_000), 50);
   t.end();
 });
 
@@ -28,7 +29,7 @@ t.test('a reader that waits as told', (t) => {
         all += read.count;
         nowMs += pace.read(read.count, rate, nowMs);
         // All that has been read had its time, but for the first second's worth.
-        if ((all * 1000) / rate > nowMs + 1000 + 1) return false;
+        if ((all * 1000) / rate > nowMs + 1000 + 50) return false;
         nowMs += read.restMs;
         restMs += read.restMs;
       }

@@ -45,8 +45,7 @@ export interface SoakResult {
   readonly peers: PeersStatus;
   readonly peerCount: number;
   readonly resident: readonly Sample[];
-  /** Heap and what hangs on it, after a collection. */
-  /** Of the main thread, and of the others together. */
+  /** Heap and what hangs on it, after a collection: of the main thread, and of the others together. */
   readonly heap: readonly Sample[];
   readonly otherHeaps: readonly Sample[];
   /** RSS without what V8 has taken for its heaps. */
@@ -62,9 +61,9 @@ export interface SoakResult {
   readonly paths: number;
   readonly prefixes: number;
   readonly kernelRoutes: number;
-  /** Empty = as it should be. */
   /** The daemon's log about sessions that were lost and nobody ended. */
   readonly said: readonly string[];
+  /** Empty = as it should be. */
   readonly differences: { readonly received: string[]; readonly kernel: string[]; readonly fresh: string[] };
 }
 
