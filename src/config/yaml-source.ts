@@ -32,6 +32,8 @@ function readDocument(text: string): Source {
     strict: true,
     uniqueKeys: true,
     stringKeys: true,
+    // Octets, sets and times (YAML 1.1) are no values of a configuration.
+    resolveKnownTags: false,
     logLevel: 'error',
   });
   const place = createPlaces(text);
