@@ -6,6 +6,7 @@
 import t, { type Test } from 'tap';
 import type { RouteDto, SummaryDto } from '../../src/control/dto.js';
 import { Bird } from './fixtures/bird.js';
+import { Capture } from './fixtures/capture.js';
 import type { Driver } from './fixtures/driver.js';
 import { Fork, GATEWAYS, SERVICE_PREFIXES, SIDES } from './fixtures/fork.js';
 import { Frr } from './fixtures/frr.js';
@@ -16,6 +17,30 @@ import { Tortie } from './fixtures/tortie.js';
 const PREFIX = SERVICE_PREFIXES.ipv4;
 const LEFT = { [GATEWAYS.left.ipv4]: 1 };
 const PER_SECOND = 1000;
+/** How often theirs comes back, until it keeps the order of RFC 4724. */
+const MOST_RETURNS = 5;
+const UPDATE = '2';
+/** Octets: the End-of-RIB of IPv4, and the longest that is one (IPv6); any longer UPDATE has routes. */
+const END_OF_RIB = { ipv4: 23, longest: 30 };
+
+/**
+ * Whether the peer that restarted after `since` (seconds) sent its routes before its End-of-RIB, as RFC 4724 §4.1 has it.
+ * FRR 8.4 sometimes sends them 40 ms after it; its old routes must go at once then (§4.2), so what is lost is not ours.
+ */
+async function routesCameFirst(capture: Capture, since: number): Promise<boolean> {
+  const filter = `bgp && ip.src == ${GATEWAYS.left.ipv4} && frame.time_epoch >= ${since}`;
+  // The capture may be behind what has happened.
+  const { routes, end } = await waitFor('routes and End-of-RIB in the capture', async () => {
+    const updates = (await capture.fields(filter, ['bgp.type', 'bgp.length'])).flatMap(([types = '', lengths = '']) => {
+      const octets = lengths.split(',').map(Number);
+      return types.split(',').flatMap((type, at) => (type === UPDATE ? [octets[at]!] : []));
+    });
+    const routes = updates.findIndex((octets) => octets > END_OF_RIB.longest);
+    const end = updates.indexOf(END_OF_RIB.ipv4);
+    return routes >= 0 && end >= 0 && { routes, end };
+  });
+  return routes < end;
+}
 
 async function restarts(t: Test, left: Driver, right: Driver): Promise<void> {
   const ours = new Tortie();
@@ -25,6 +50,8 @@ async function restarts(t: Test, left: Driver, right: Driver): Promise<void> {
     await made.stop();
   });
   await left.announce({ prefix: PREFIX });
+  const capture = await Capture.start(made.ends.left, made.directory, 'left');
+  t.teardown(() => capture.stop());
   await made.start();
   await made.untilVia(PREFIX, LEFT);
   const untilState = (up: boolean): Promise<unknown> =>
@@ -48,23 +75,31 @@ async function restarts(t: Test, left: Driver, right: Driver): Promise<void> {
   t.ok(own.sent > 500, `${own.sent} packets`);
   t.equal(own.arrived, own.sent, `our restart, ${left.name} helps: nothing is lost`);
 
-  const dead = await made.lossDuring(PER_SECOND, async () => {
-    await left.kill();
-    await untilState(false);
-    await waitFor('the route to be stale', async () => {
-      const rows = (await ours.query(`/v1/routes?match=${encodeURIComponent(PREFIX)}`)) as RouteDto[];
-      return rows[0]?.stale === true;
+  for (let returns = 1; ; returns++) {
+    const dead = await made.lossDuring(PER_SECOND, async () => {
+      await left.kill();
+      await untilState(false);
+      await waitFor('the route to be stale', async () => {
+        const rows = (await ours.query(`/v1/routes?match=${encodeURIComponent(PREFIX)}`)) as RouteDto[];
+        return rows[0]?.stale === true;
+      });
     });
-  });
-  t.equal(dead.arrived, dead.sent, `${left.name} dies, we help: nothing of ${dead.sent} is lost`);
+    t.equal(dead.arrived, dead.sent, `${left.name} dies, we help: nothing of ${dead.sent} is lost`);
 
-  // It says that it has kept its forwarding state; otherwise its old routes would go at once (RFC 4724 §4.2).
-  const back = await made.lossDuring(PER_SECOND, async () => {
-    await made.startAgain(left);
-    await untilState(true);
-    await untilFresh();
-  });
-  t.equal(back.arrived, back.sent, `${left.name} is back: nothing of ${back.sent} is lost`);
+    // It says that it has kept its forwarding state; otherwise its old routes would go at once (RFC 4724 §4.2).
+    const since = Date.now() / 1000;
+    const back = await made.lossDuring(PER_SECOND, async () => {
+      await made.startAgain(left);
+      await untilState(true);
+      await untilFresh();
+    });
+    if (returns < MOST_RETURNS && !(await routesCameFirst(capture, since))) {
+      t.comment(`${left.name} sent its End-of-RIB before its routes: ${back.sent - back.arrived} packets lost`);
+      continue;
+    }
+    t.equal(back.arrived, back.sent, `${left.name} is back: nothing of ${back.sent} is lost`);
+    break;
+  }
   await made.untilVia(PREFIX, LEFT);
 }
 
