@@ -9,13 +9,14 @@
 // HOT: guarded by the scenarios S7 and S7M.
 import type { Family } from 'bgp-parse';
 import type { FamilyTable } from './family-table.js';
-import { Gateways, NO_GATEWAY, OBJECT_CODE } from './gateways.js';
+import { Gateways, NO_GATEWAY } from './gateways.js';
 import { type Kernel, type KernelOperation, type NexthopSupport, type RouteMessage } from './kernel.js';
 import { KernelMirror } from './kernel-mirror.js';
 import { Leads } from './leads.js';
 import { NextHopResolver } from './next-hop-resolver.js';
 import { NexthopIds } from './nexthop-ids.js';
 import { NexthopObjects } from './nexthop-objects.js';
+import { NexthopRemoval } from './nexthop-removal.js';
 import {
   type FibRow,
   FibStatus,
@@ -37,9 +38,6 @@ import { WatchedRoutes } from './watched-routes.js';
 
 /** Rows looked at in one slice: those that need no write cost little. */
 const MAX_LOOKS = 16384;
-/** Removing an object makes the kernel walk over all routes, which costs about this share of removing them one by one. */
-const WALK_SHARE = 1 / 32;
-const FEW_ROUTES = 64;
 const FLUSH_EVERY_MS = 20;
 const ERRNO = { EPERM: 1, ENOENT: 2, ESRCH: 3, EEXIST: 17, ENODEV: 19, EINVAL: 22 } as const;
 
@@ -81,6 +79,7 @@ export class Syncer {
   readonly support: NexthopSupport;
   readonly objects: NexthopObjects;
   readonly #leads: readonly [Leads, Leads];
+  readonly #removal: NexthopRemoval;
   readonly #batch: RouteBatch;
   readonly #tunnelEnds = new TunnelEnds();
   readonly #events: SyncerEvents;
@@ -117,6 +116,7 @@ export class Syncer {
     const objects = this.support === 'none' ? undefined : this.objects;
     const leads = ({ addressFamily }: FamilyTable) => new Leads(addressFamily, this.targets, gateways, objects, nowMs);
     this.#leads = [leads(this.mirror.tables[0]), leads(this.mirror.tables[1])];
+    this.#removal = new NexthopRemoval(this.mirror, this.objects, this.#leads);
     const metric = (addressFamily: number) => this.mirror.metric(addressFamily);
     this.#batch = new RouteBatch({ ...settings, metric }, kernel, gateways, this.objects, message);
     const report = (family: Family) => (pairs: Uint32Array, count: number) =>
@@ -228,11 +228,11 @@ export class Syncer {
     this.#settleNexthops();
     this.#retries.forEach((retries, index) => retries.due(now, (row) => this.mirror.tables[index]!.markDirty(row)));
     this.#settleTunnelEnds();
-    this.#removeWholeObjects();
+    this.#removal.removeWhole();
     this.#runBatch();
     this.#flush();
     if (this.pending || heard !== 'empty' || mirror.nexthopsDue) return 0;
-    this.#removeIdleObjects();
+    this.#removal.removeIdle();
     const next = Math.min(...this.#retries.map(({ at }) => at), ...this.#leads.map(({ retryAt }) => retryAt));
     return Math.max(0, Math.min(mirror.resync.at, next) - this.#nowMs());
   }
@@ -249,10 +249,10 @@ export class Syncer {
       }
     }
     while (this.pending) {
-      this.#removeWholeObjects();
+      this.#removal.removeWhole();
       this.#runBatch();
     }
-    this.#removeIdleObjects();
+    this.#removal.removeIdle();
   }
 
   /** Up to `max` rows from `cursor` on; `next` is undefined at the end. */
@@ -338,8 +338,6 @@ export class Syncer {
     return intoTunnel ? end : undefined;
   }
 
-  // Nexthop objects.
-
   /** Objects that were changed or have gone, and those that no target needs any more. */
   #settleNexthops(): void {
     if (this.mirror.nexthopsDue) {
@@ -350,68 +348,7 @@ export class Syncer {
         this.#events.log('warn', { nexthops: repaired }, 'put right nexthop objects that somebody had changed');
       }
     }
-    for (const [index, leads] of this.#leads.entries()) {
-      for (const code of leads.takeDropped()) {
-        // In this order: looking through the rows is for the few objects that many routes are on.
-        if (!this.objects.isDisowned(code) || !this.#isWorthRemoving(this.mirror.tables[index]!, code)) continue;
-        if (!this.#isLeftFor(index, code)) this.objects.remove(code);
-      }
-    }
-    this.#buryObjects();
-  }
-
-  /** Whether routes on an object wait to be led elsewhere: until then they forward by it. */
-  #isLeftFor(index: number, code: number): boolean {
-    const { installed, nextHop, rowLimit } = this.mirror.tables[index]!.rows;
-    for (let row = 0; row < rowLimit; row++) {
-      if (installed[row] !== code || nextHop[row] === 0) continue;
-      if (this.#leads[index]!.codeOf(nextHop[row]!) !== NO_GATEWAY) return true;
-    }
-    return false;
-  }
-
-  /** When all routes of an object are to go, it goes, and they with it. */
-  #removeWholeObjects(): void {
-    for (const table of this.mirror.tables) {
-      const leaving = new Int32Array(this.objects.users.length);
-      if (!table.countLeaving(leaving)) continue;
-      leaving.forEach((count, index) => {
-        const code = OBJECT_CODE + index;
-        if (count && count === this.objects.users[index] && this.#isWorthRemoving(table, code))
-          this.objects.remove(code);
-      });
-    }
-    this.#buryObjects();
-  }
-
-  #isWorthRemoving(table: FamilyTable, code: number): boolean {
-    const users = this.objects.users[code - OBJECT_CODE]!;
-    return users >= FEW_ROUTES && users >= table.rows.used * WALK_SHARE;
-  }
-
-  #removeIdleObjects(): void {
-    this.objects.removeIdle();
-    this.#buryObjects();
-  }
-
-  /** What has gone with its object is not in the kernel any more. */
-  #buryObjects(): void {
-    const dead = this.objects.takeDead();
-    if (dead.length === 0) return;
-    const withRoutes = new Set<number>();
-    for (const code of dead) {
-      for (const leads of this.#leads) leads.objectGone(code, this.objects.targetOf(code));
-      if (this.objects.users[code - OBJECT_CODE]! > 0) withRoutes.add(code);
-    }
-    if (withRoutes.size) {
-      for (const table of this.mirror.tables) {
-        const { installed, rowLimit } = table.rows;
-        for (let row = 0; row < rowLimit; row++) {
-          if (installed[row]! >= OBJECT_CODE && withRoutes.has(installed[row]!)) this.mirror.lost(table, row);
-        }
-      }
-    }
-    for (const code of dead) this.objects.release(code);
+    this.#removal.removeDropped();
   }
 
   *#gatewaysInUse(): Iterable<number> {
