@@ -28,6 +28,7 @@ import { describeRejection, importEnvironment } from './policy/policies.js';
 import type { Judgement, Policies } from './policy/policies.js';
 import type { FamilyRib } from './rib/family-rib.js';
 import type { ImportFilter } from './rib/import-filter.js';
+import { countOf } from './rib/prefix-limit.js';
 import type { RibPeer, RibSession } from './rib/rib-peers.js';
 import { PeerBfd } from './peer-bfd.js';
 import { PeerLimits } from './peer-limits.js';
@@ -414,7 +415,7 @@ export class Peer implements SessionListener {
 
   /** The peer has said all it has of a family. */
   endOfRib(family: Family): void {
-    this.#stalePaths.endOfRib(family);
+    if (this.ribPeer) this.#stalePaths.endOfRib(this.ribPeer, family);
   }
 
   drained(): void {
@@ -456,7 +457,7 @@ export class Peer implements SessionListener {
     this.#host.pipeline.rib.setPrefixLimit(ribPeer, limit);
     for (const family of negotiated.families) {
       const index = family === 'ipv4-unicast' ? 0 : 1;
-      const count = ribPeer.paths[index]!;
+      const count = countOf(ribPeer, index);
       if (limit?.rule.action === 'reset' && count > limit.rule.max) {
         limit.admits(index, count);
         this.session.cease(limit.error(family));

@@ -6,7 +6,8 @@
  *             └─► gone, where the peer has not asked for more
  *   established: what the peer has not preserved goes; what it does not say again by End-of-RIB goes
  *
- * A long-lived stale time that runs is not touched by further sessions until the peer has said End-of-RIB in one.
+ * A long-lived stale time that runs is not touched by further sessions until the peer has said End-of-RIB in one; what
+ * such a session has brought is long-lived stale, too, when it is lost and the restart time is over again.
  */
 import type { Family } from 'bgp-parse';
 import type { Pipeline } from './pipeline.js';
@@ -94,8 +95,11 @@ export class StalePaths {
   }
 
   /** The peer has said all of a family: it is synchronised. */
-  endOfRib(family: Family): void {
+  endOfRib(peer: RibPeer, family: Family): void {
     this.#stopLongLived(family);
+    if (peer.stale[0]! + peer.stale[1]! > 0) return;
+    this.#cancelRestart?.();
+    this.#cancelRestart = undefined;
   }
 
   /** The session has ended for good, or the peer has. */
@@ -118,9 +122,11 @@ export class StalePaths {
   }
 
   #enterLongLived(peer: RibPeer, { family, staleTimeSeconds }: LongLivedFamily): void {
-    if (this.#longLived.has(family)) return;
     const { clock, log, name, pipeline } = this.#host;
     const kept = pipeline.rib.makeLongLived(peer, family);
+    pipeline.schedule();
+    // What was heard since the time began to run is marked, too, but gets no time of its own.
+    if (this.#longLived.has(family)) return;
     log.warn(
       { peer: name, family, kept, staleTime: staleTimeSeconds },
       `peer ${name}: ${kept} ${family} paths are kept as a last resort for ${staleTimeSeconds} s (LLGR)`,
@@ -130,7 +136,6 @@ export class StalePaths {
       this.#sweep(peer, [family]);
     });
     this.#longLived.set(family, cancel);
-    pipeline.schedule();
   }
 
   #stopLongLived(family: Family): void {

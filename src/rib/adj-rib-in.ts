@@ -330,7 +330,11 @@ export class AdjRibIn {
         continue;
       }
       if (path !== 0) {
-        paths.flags[path] = 0;
+        if (paths.flags[path] !== 0) {
+          // Stale, nothing else: heard again.
+          paths.flags[path] = 0;
+          peer.stale[rib.index] = peer.stale[rib.index]! - 1;
+        }
         const old = paths.attribute[path]!;
         if (old === attribute) continue;
         attributes.release(old);
@@ -392,6 +396,8 @@ export class AdjRibIn {
   ): void {
     const { paths, prefixes } = rib;
     if (path !== 0) {
+      const wasStale = (paths.flags[path]! & PathFlag.stale) !== 0;
+      if (wasStale) peer.stale[rib.index] = peer.stale[rib.index]! - 1;
       const flags = (paths.flags[path] = paths.flags[path]! & ~PathFlag.stale);
       const before = (flags & PathFlag.rejected) !== 0 ? 0 : paths.attribute[path]!;
       if (verdict === before && paths.receivedOf(path) === attribute) return;
@@ -454,7 +460,7 @@ export class AdjRibIn {
       const first = prefixes.firstPath[id]!;
       if (first !== 0 && !withPathIds && paths.peer[first] === peerId && paths.next[first] === 0) {
         prefixes.firstPath[id] = 0;
-        this.#paths.dropMarks(peer, rib, first);
+        this.#paths.leave(peer, rib, first);
         attributes.release(paths.attribute[first]!);
         paths.release(first);
         removed++;

@@ -3,10 +3,12 @@
  * every path counts). The receiving side looks at `watchAt` once per message; only near a threshold are prefixes taken
  * one by one, so a limit costs nothing while it is far away.
  *
- * Prefixes that are there already may always change. RFC 4271 §6.7, RFC 4486 §4.
+ * Prefixes that are there already may always change. Stale ones do not count until they are heard again: the peer has
+ * not said them in this session, or is about to say everything anew (RFC 4724, RFC 7313). RFC 4271 §6.7, RFC 4486 §4.
  */
 import { BgpError, CeaseSubcode, NotificationCode, Safi, afiOf } from 'bgp-parse';
 import type { Family } from 'bgp-parse';
+import { PathFlag } from './columns/path-table.js';
 import type { FamilyRib } from './family-rib.js';
 import type { RibPeer } from './rib-peers.js';
 
@@ -100,7 +102,7 @@ export function takeWithinLimit(
   take: Take,
 ): BgpError | undefined {
   const { index } = rib;
-  const held = (): number => peer.paths[index]!;
+  const held = (): number => countOf(peer, index);
   let error: BgpError | undefined;
   // It may have been below meanwhile: nobody looks there.
   limit.counted(index, held());
@@ -120,6 +122,11 @@ export function takeWithinLimit(
   return error;
 }
 
+/** What counts of a peer's paths in a family. */
+export function countOf(peer: RibPeer, index: number): number {
+  return peer.paths[index]! - peer.stale[index]!;
+}
+
 /** Where the prefix at `at` ends; -1 = it is not well-formed. */
 function nextPrefix(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, at: number, end: number): number {
   const lengthAt = at + (peer.addPath[rib.index] ? 4 : 0);
@@ -128,6 +135,7 @@ function nextPrefix(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, at: number
   return next > end ? -1 : next;
 }
 
+/** Whether the prefix counts already. */
 function isHeld(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, at: number): boolean {
   const withPathIds = peer.addPath[rib.index]!;
   const pathId = withPathIds
@@ -142,7 +150,9 @@ function isHeld(peer: RibPeer, rib: FamilyRib, bytes: Uint8Array, at: number): b
   const id = rib.find(address, length);
   const { paths, prefixes } = rib;
   for (let path = id === 0 ? 0 : prefixes.firstPath[id]!; path !== 0; path = paths.next[path]!) {
-    if (paths.peer[path] === peer.id && (!withPathIds || paths.pathId![path] === pathId)) return true;
+    if (paths.peer[path] === peer.id && (!withPathIds || paths.pathId![path] === pathId)) {
+      return (paths.flags[path]! & PathFlag.stale) === 0;
+    }
   }
   return false;
 }

@@ -42,6 +42,12 @@ export class ReceivedPaths {
     if (oldAttribute !== 0) attributes.release(oldAttribute);
   }
 
+  /** The path is about to leave: it counts as nothing any more. */
+  leave(peer: RibPeer, rib: FamilyRib, path: number): void {
+    if ((rib.paths.flags[path]! & PathFlag.stale) !== 0) peer.stale[rib.index] = peer.stale[rib.index]! - 1;
+    this.dropMarks(peer, rib, path);
+  }
+
   /** Takes away what a path has because of policy: before it leaves, or is judged again. */
   dropMarks(peer: RibPeer, rib: FamilyRib, path: number): void {
     const { paths } = rib;
@@ -79,7 +85,7 @@ export class ReceivedPaths {
     } else {
       paths.next[before] = next;
     }
-    this.dropMarks(peer, rib, path);
+    this.leave(peer, rib, path);
     this.#attributes.release(paths.attribute[path]!);
     paths.release(path);
     peer.paths[rib.index] = peer.paths[rib.index]! - 1;
@@ -118,7 +124,6 @@ export class ReceivedPaths {
   /** Removes the paths of `peer` that `all` or their stale flag condemns. Walks the table. */
   sweep(peer: RibPeer, rib: FamilyRib, all: boolean): number {
     let removed = 0;
-    peer.stale[rib.index] = 0;
     if (peer.paths[rib.index] === 0) return 0;
     const { prefixes, paths } = rib;
     for (let id = 1; id < prefixes.end; id++) {

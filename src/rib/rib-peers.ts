@@ -55,8 +55,10 @@ export class RibPeer {
   readonly paths = [0, 0];
   /** Those of them that the import filter has rejected. */
   readonly rejected = [0, 0];
-  /** Paths that are stale (RFC 4724), as an upper bound: zero = no sweep needed. */
+  /** Those of them that are stale: kept over a restart (RFC 4724), or not repeated yet in a refresh (RFC 7313). */
   readonly stale = [0, 0];
+  /** It is a refresh that has made them stale: they are as good as ever. */
+  readonly refreshing = [false, false];
   /** End-of-RIB has been received in this session. */
   readonly endOfRib = [false, false];
   /** Counts of paths above which a message is looked at prefix by prefix (`limit`). */

@@ -120,11 +120,15 @@ export class Rib {
     peer.linkLocalContext = base + this.attributes.scopeBits({ ...ingress, interfaceName });
     peer.firstAs = session.external && !session.anyFirstAs ? session.asn : 0;
     for (const rib of this.families) {
+      const hadPathIds = peer.addPath[rib.index]!;
       peer.negotiated[rib.index] = session.families.includes(rib.family);
       peer.addPath[rib.index] = session.addPathReceive.includes(rib.family);
       if (peer.addPath[rib.index]) rib.paths.usePathIds();
       peer.endOfRib[rib.index] = false;
-      const keeps = sameSpeaker && peer.negotiated[rib.index] && keepStale.includes(rib.family);
+      peer.refreshing[rib.index] = false;
+      // Several paths of a prefix can be neither replaced nor withdrawn by who no longer names them.
+      const sameNames = peer.addPath[rib.index] || !hadPathIds;
+      const keeps = sameSpeaker && sameNames && peer.negotiated[rib.index] && keepStale.includes(rib.family);
       if (!keeps) this.#paths.sweep(peer, rib, true);
     }
   }
@@ -138,6 +142,7 @@ export class Rib {
   down(peer: RibPeer): void {
     this.#gone.push(peer);
     peer.negotiated[0] = peer.negotiated[1] = false;
+    peer.refreshing[0] = peer.refreshing[1] = false;
   }
 
   /**
@@ -149,8 +154,10 @@ export class Rib {
       peer.negotiated[rib.index] = false;
       if (families.includes(rib.family)) {
         // "Any route previously marked as stale MUST be deleted": a second restart in a row. But not before the long-lived
-        // stale time is over (RFC 9494 §4.2).
-        if (peer.stale[rib.index]! > 0 && !longLived.includes(rib.family)) this.#paths.sweep(peer, rib, false);
+        // stale time is over (RFC 9494 §4.2), and what a refresh had not come to was never in doubt.
+        const isInDoubt = peer.stale[rib.index]! > 0 && !peer.refreshing[rib.index];
+        if (isInDoubt && !longLived.includes(rib.family)) this.#paths.sweep(peer, rib, false);
+        peer.refreshing[rib.index] = false;
         this.#paths.markStale(peer, rib);
       } else {
         this.#paths.sweep(peer, rib, true);
@@ -160,19 +167,24 @@ export class Rib {
 
   /** The peer begins to say everything again (RFC 7313 §4): what it does not repeat goes at `endOfRib`. */
   beginRefresh(peer: RibPeer, family: Family): void {
-    this.#paths.markStale(peer, this.family(family));
+    const rib = this.family(family);
+    // RFC 7313 §4: not before End-of-RIB. Should it, its stale paths stay those of a restart.
+    if (peer.stale[rib.index] === 0) peer.refreshing[rib.index] = true;
+    this.#paths.markStale(peer, rib);
   }
 
   /** The peer has said all it has: what is still stale goes. */
   endOfRib(peer: RibPeer, family: Family): void {
     const rib = this.family(family);
     peer.endOfRib[rib.index] = true;
+    peer.refreshing[rib.index] = false;
     if (peer.stale[rib.index]! > 0) this.#paths.sweep(peer, rib, false);
   }
 
-  /** Stale paths of the peer go (the restart time is over). Returns how many. */
+  /** Stale paths of the peer go (the restart time is over), but for those of a refresh. Returns how many. */
   sweepStale(peer: RibPeer, family: Family): number {
-    return this.#paths.sweep(peer, this.family(family), false);
+    const rib = this.family(family);
+    return peer.refreshing[rib.index] ? 0 : this.#paths.sweep(peer, rib, false);
   }
 
   /** RFC 9494 §4.2: stale paths get LLGR_STALE; those with NO_LLGR go. Returns how many are kept. */

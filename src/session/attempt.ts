@@ -13,6 +13,7 @@ import {
   MessageType,
   NotificationCode,
   OpenSubcode,
+  RouteRefreshSubtype,
   decodeNotification,
   decodeOpen,
   decodeRouteRefresh,
@@ -390,9 +391,11 @@ export class Attempt implements ConnectionHandler, Timed {
     }
     this.#lastReceivedMs = this.#nowMs;
     try {
-      const { family, subtype } = decodeRouteRefresh(bytes, start, end);
-      // RFC 2918 §4: a family that was not advertised is ignored.
-      if (family !== undefined && this.negotiated!.families.includes(family)) this.#owner.routeRefresh(family, subtype);
+      const { families, enhancedRouteRefresh } = this.negotiated!;
+      const { family, subtype } = decodeRouteRefresh(bytes, start, end, enhancedRouteRefresh);
+      // RFC 2918 §4: a family that was not advertised is ignored; RFC 7313 §5: so is a subtype that is not known.
+      const isKnown = subtype <= RouteRefreshSubtype.endOfRefresh;
+      if (isKnown && family !== undefined && families.includes(family)) this.#owner.routeRefresh(family, subtype);
     } catch (error) {
       if (!(error instanceof BgpError)) throw error;
       this.feed({ type: 'RouteRefreshMsgErr', notification: error }, error.message);

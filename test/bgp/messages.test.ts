@@ -133,6 +133,7 @@ t.test('ROUTE-REFRESH (RFC 2918 §3, RFC 7313 §3.2)', (t) => {
   t.same(decodeRouteRefresh(hex('00020101'), 0, 4), { afi: 2, safi: 1, family: 'ipv6-unicast', subtype: 1 });
   t.same(decodeRouteRefresh(hex('00010080'), 0, 4), { afi: 1, safi: 128, family: undefined, subtype: 0 });
   t.same(decodeRouteRefresh(hex('00010001 01020304'), 0, 8).subtype, 0, 'ORF entries of a request are not read');
+  t.same(decodeRouteRefresh(hex('0001010101'), 0, 5, false).subtype, 0, 'RFC 2918 §3: reserved');
   // RFC 7313 §5: the data is the complete message.
   for (const body of ['', '000100', '0001010100', '0001020100']) {
     const bytes = hex(body);

@@ -41,12 +41,16 @@ export interface Candidate {
   readonly reason: DecisionReason | IneligibleReason;
 }
 
+const FAMILIES: readonly Family[] = ['ipv4-unicast', 'ipv6-unicast'];
+
 export class Model {
   /** Until configured otherwise: the best path alone. */
   forwarding = ONE_PATH;
   readonly #speaker: SpeakerIdentity;
   readonly #peers = new Map<string, Peer>();
   readonly #established = new Set<string>();
+  /** Peers and families whose stale paths are those of a refresh, as `peer family`. */
+  readonly #refreshing = new Set<string>();
   /** Adj-RIB-In by peer, then by prefix and path identifier. */
   readonly #received = new Map<string, Map<string, Path>>();
   readonly #originated = new Map<string, Path>();
@@ -86,10 +90,13 @@ export class Model {
   down(peerId: string, { keepStale = false }: { keepStale?: boolean } = {}): void {
     this.#established.delete(peerId);
     for (const [key, path] of this.#table(peerId)) {
-      // RFC 4724 §4.2: "a route (from the peer) previously marked as stale MUST be deleted".
-      if (!keepStale || path.stale) this.#table(peerId).delete(key);
+      // RFC 4724 §4.2: "a route (from the peer) previously marked as stale MUST be deleted"; by a restart, that is. What a
+      // refresh has not come to is as good as ever.
+      const isOfRefresh = this.#refreshing.has(`${peerId} ${familyOfPrefix(path.prefix)}`);
+      if (!keepStale || (path.stale && !isOfRefresh)) this.#table(peerId).delete(key);
       else this.#table(peerId).set(key, { ...path, stale: true });
     }
+    for (const family of FAMILIES) this.#refreshing.delete(`${peerId} ${family}`);
   }
 
   /** RFC 4271 §9: replaces what the peer said before about the prefix. RFC 4724 §4.2: the path is not stale any more. */
@@ -122,6 +129,8 @@ export class Model {
 
   /** RFC 7313 §4: the peer says everything again, as after a restart. */
   beginRefresh(peerId: string, family: Family): void {
+    const paths = [...this.#table(peerId).values()].filter(({ prefix }) => familyOfPrefix(prefix) === family);
+    if (!paths.some(({ stale }) => stale)) this.#refreshing.add(`${peerId} ${family}`);
     for (const [key, path] of this.#table(peerId)) {
       if (familyOfPrefix(path.prefix) === family) this.#table(peerId).set(key, { ...path, stale: true });
     }
@@ -129,6 +138,7 @@ export class Model {
 
   /** RFC 4724 §4.2, RFC 7313 §4: what the peer did not announce again is gone. Also when the restart time is over. */
   endOfRib(peerId: string, family: Family): void {
+    this.#refreshing.delete(`${peerId} ${family}`);
     for (const [key, path] of this.#table(peerId)) {
       if (path.stale && familyOfPrefix(path.prefix) === family) this.#table(peerId).delete(key);
     }

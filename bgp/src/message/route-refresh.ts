@@ -15,10 +15,18 @@ export interface RouteRefreshMessage {
   readonly subtype: number;
 }
 
-/** Decodes the body bytes[start, end). Throws BgpError (7/1) when its length is wrong. */
-export function decodeRouteRefresh(bytes: Uint8Array, start: number, end: number): RouteRefreshMessage {
+/**
+ * Decodes the body bytes[start, end). Throws BgpError (7/1) when its length is wrong. `enhanced`: RFC 7313 was agreed on;
+ * else the octet of the subtype is the reserved one of RFC 2918 §3, which says nothing, and every message is a request.
+ */
+export function decodeRouteRefresh(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  enhanced = true,
+): RouteRefreshMessage {
   const length = end - start;
-  const subtype = length > 2 ? bytes[start + 2]! : 0;
+  const subtype = enhanced && length > 2 ? bytes[start + 2]! : RouteRefreshSubtype.request;
   const marker = subtype === RouteRefreshSubtype.beginOfRefresh || subtype === RouteRefreshSubtype.endOfRefresh;
   // A request may be longer: what would be ORF entries is not read. RFC 7313 §5 is strict for the markers.
   if (length < 4 || (marker && length !== 4)) {
