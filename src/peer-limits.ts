@@ -3,7 +3,8 @@
  * down: `restartAfter`, or until an operator enables the peer. RFC 4271 §6.7, RFC 4486 §4.
  *
  * Outwards there is nothing to refuse one by one, since what a peer is told is not stored: a peer that would be told more
- * than its limit is told nothing more, and the session ends. It is looked at before the first table and after each batch.
+ * than its limit is told nothing more, and the session ends. It is looked at before the first table, after each batch and
+ * after a change of what may be told at all.
  */
 import type { BgpError } from 'bgp-parse';
 import type { PeerOptions } from './config/settings.js';
@@ -78,7 +79,7 @@ export class PeerLimits {
     for (const member of members) {
       if (!member) continue;
       const { family, familyIndex } = member.group.parameters;
-      const count = exporter.advertisedCount(member) + member.pending;
+      const count = exporter.plannedCount(member);
       if (count > limit.max) {
         const text = `more than ${limit.max} ${family} prefixes to advertise (prefixLimitOut)`;
         this.#end(text, limit.restartAfterSeconds);

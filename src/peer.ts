@@ -305,6 +305,7 @@ export class Peer implements SessionListener {
         this.members[index] = pipeline.exporter.repolicy(member, parameters);
       }
     }
+    if (this.limits.watchesOut) this.#watchOut();
     pipeline.schedule();
   }
 

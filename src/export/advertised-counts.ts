@@ -29,17 +29,27 @@ export class AdvertisedCounts {
   }
 
   /**
-   * Prefixes in the peer's Adj-RIB-Out once everything pending has been sent; community exceptions are not deducted.
+   * Prefixes in the peer's Adj-RIB-Out, with ADD-PATH its paths; community exceptions are not deducted.
    * `holdsBack`: prefixes may be held until the kernel has them.
    */
   of(member: Member, holdsBack: boolean): number {
     return this.#countTable(member, holdsBack) + (member.group.ownDefault ? 1 : 0);
   }
 
+  /** The same once all that is pending has been told, without what a community keeps back. Not for ADD-PATH. */
+  planned(member: Member): number {
+    const { group, peerId } = member;
+    const { bySource, all } = this.#countExactly(group);
+    return all - (bySource[peerId] ?? 0) + (group.ownDefault ? 1 : 0);
+  }
+
   #countTable(member: Member, holdsBack: boolean): number {
     const { group, peerId } = member;
-    if (group.sent) return group.sent.live;
-    if (group.filter) return this.#countFiltered(group, group.filter, member);
+    if (group.sent) return group.sent.liveFor(peerId);
+    if (group.filter) {
+      const { bySource, all } = this.#countExactly(group);
+      return Math.max(0, all - (bySource[peerId] ?? 0) - member.pending);
+    }
     const { bestBySource } = group.rib;
     const { kind } = this.#rib.peers;
     let count = 0;
@@ -61,15 +71,13 @@ export class AdvertisedCounts {
     return count;
   }
 
-  #countFiltered(group: UpdateGroup, filter: ExportFilter, member: Member): number {
-    const { rib } = group;
-    if (group.counted?.version !== rib.version) group.counted = this.#walk(group, filter);
+  #countExactly(group: UpdateGroup): Counted {
+    if (group.counted?.version !== group.rib.version) group.counted = this.#walk(group, group.filter);
     group.counted.isAsked = true;
-    const { bySource, all } = group.counted;
-    return Math.max(0, all - (bySource[member.peerId] ?? 0) - member.pending);
+    return group.counted;
   }
 
-  #walk(group: UpdateGroup, filter: ExportFilter): Counted {
+  #walk(group: UpdateGroup, filter: ExportFilter | undefined): Counted {
     const { rib } = group;
     const { bestAttribute, bestPeer, flags: prefixFlags, end } = rib.prefixes;
     const { flags } = this.#rib.attributes;
@@ -81,7 +89,7 @@ export class AdvertisedCounts {
       const source = bestPeer[id]!;
       if (attribute === 0 || (prefixFlags[id]! & PrefixFlag.held) !== 0) continue;
       if (!group.exports(flags[attribute]!, kind[source]!)) continue;
-      if (filter.judge(rib, id, attribute, source) === Verdict.rejected) continue;
+      if (filter?.judge(rib, id, attribute, source) === Verdict.rejected) continue;
       bySource[source] = bySource[source]! + 1;
       all++;
     }
@@ -94,7 +102,7 @@ export class AdvertisedCounts {
     // What is held back, or may be judged otherwise today, is counted anew when it is asked for.
     const { kind } = this.#rib.peers;
     const isLost = counted.version !== rib.version - 1 || kind.length > counted.bySource.length;
-    if (isLost || !counted.isAsked || holdsBack || !filter || filter.isUnsure) {
+    if (isLost || !counted.isAsked || holdsBack || filter?.isUnsure) {
       group.counted = undefined;
       return;
     }
@@ -103,7 +111,7 @@ export class AdvertisedCounts {
     const { flags } = this.#rib.attributes;
     const add = (id: number, attribute: number, source: number, by: 1 | -1): void => {
       if (attribute === 0 || !group.exports(flags[attribute]!, kind[source]!)) return;
-      if (filter.judge(rib, id, attribute, source) === Verdict.rejected) return;
+      if (filter?.judge(rib, id, attribute, source) === Verdict.rejected) return;
       counted.bySource[source] = counted.bySource[source]! + by;
       counted.all += by;
     };

@@ -26,6 +26,7 @@ import type { RefreshOptions } from './member.js';
 import { OutgoingAttributes } from './outgoing-attributes.js';
 import { PathExporter } from './path-exporter.js';
 import { PolicyWalk } from './policy-walk.js';
+import type { SentPaths } from './sent-paths.js';
 import { UpdateGroup } from './update-group.js';
 
 /** With so many members a slice of a walk is half as long. */
@@ -52,6 +53,8 @@ export class Exporter {
   #walks: PolicyWalk[] = [];
   /** Goes up whenever somebody may be told something. */
   #epoch = 0;
+  /** See `#snapshotOf`. */
+  #snapshot: { readonly group: UpdateGroup; readonly epoch: number; readonly paths: SentPaths } | undefined;
   readonly #attributes: OutgoingAttributes;
   readonly #paths: PathExporter;
   readonly #counts: AdvertisedCounts;
@@ -208,6 +211,7 @@ export class Exporter {
     fresh.isInitial = member.isInitial;
     fresh.isRefreshing = member.isRefreshing;
     fresh.refreshAgain = member.refreshAgain;
+    fresh.toldBefore = member.toldBefore;
     fresh.markAll(member);
     if (!walk) {
       if (old.sent) fresh.group.sent = old.sent.clone();
@@ -246,22 +250,41 @@ export class Exporter {
   rejoin(member: Member, parameters: GroupParameters): Member {
     this.#finishDelivery();
     const old = member.group;
-    // Path identifiers are a group's own: those of the old one mean nothing in the new one.
-    if (old.sent) this.#paths.withdrawAll(old, member);
+    // Path identifiers are a group's own. What has been told under those of the old one stands until the prefix is told
+    // anew: no peer is without a path meanwhile.
+    const told = old.sent && this.#snapshotOf(old);
+    if (told && parameters.defaultRoute && !old.ownDefault) {
+      // Nothing is said of the table's own default route where there is one of the group's own.
+      const id = old.rib.find(new Uint8Array(old.rib.index === 0 ? 4 : 16), 0);
+      if (id !== 0) this.#paths.withdrawPrefix(old, member, id);
+    }
     const { walk } = member;
     this.leave(member);
     const fresh = this.join(member.peerId, member.sink, parameters);
+    if (told) fresh.toldBefore = [...member.toldBefore, told];
     this.#takeBackOwnDefault(old, fresh);
     fresh.closing = member.closing;
     fresh.isInitial = member.isInitial;
     // What only the old parameters let through must be withdrawn, and what was still to be said must be.
     const { prefixes } = old.rib;
     for (let id = 1; id < prefixes.end; id++) {
+      if (told) {
+        if (told.first(id) !== 0 || member.isMarked(id)) fresh.mark(id);
+        continue;
+      }
       const under = walk ? walk.toldUnder(id) : old;
-      const told = prefixes.bestAttribute[id] !== 0 && this.#isExported(under, member.peerId, id);
-      if (!old.sent && (told || member.isMarked(id))) fresh.mark(id);
+      const wasTold = prefixes.bestAttribute[id] !== 0 && this.#isExported(under, member.peerId, id);
+      if (wasTold || member.isMarked(id)) fresh.mark(id);
     }
     return fresh;
+  }
+
+  /** What members of a group have been told: one copy for all that leave it together. */
+  #snapshotOf(group: UpdateGroup): SentPaths {
+    if (this.#snapshot?.group !== group || this.#snapshot.epoch !== this.#epoch) {
+      this.#snapshot = { group, epoch: this.#epoch, paths: group.sent!.clone() };
+    }
+    return this.#snapshot.paths;
   }
 
   /** A batch is still being written to the members of a wide group: no further one may be taken to the groups. */
@@ -307,9 +330,22 @@ export class Exporter {
     return false;
   }
 
-  /** Prefixes in the peer's Adj-RIB-Out once everything pending has been sent; community exceptions are not deducted. */
+  /** Prefixes in the peer's Adj-RIB-Out, with ADD-PATH its paths; community exceptions are not deducted. */
   advertisedCount(member: Member): number {
     return this.#counts.of(member, this.holdsBack);
+  }
+
+  /** The same as it will be when all that is pending has been told, and to the last prefix: for `prefixLimitOut`. */
+  plannedCount(member: Member): number {
+    const { group, walk, peerId } = member;
+    if (group.sent === undefined) return this.#counts.planned(member);
+    const own = group.ownDefault ? 1 : 0;
+    if (walk) {
+      const { bySource, all } = (walk.planned ??= this.#paths.countPaths(group));
+      return all - (bySource[peerId] ?? 0) + own;
+    }
+    this.#paths.complete(group);
+    return group.sent.liveFor(peerId) + own;
   }
 
   /** What a member has been told of a prefix: attribute set and source of each path. Cold. */
@@ -362,6 +398,7 @@ export class Exporter {
     if (batch.touchedCount === 0) return;
     this.#batch = batch;
     this.#epoch++;
+    this.#snapshot = undefined;
     let built = false;
     for (const group of this.#groups.values()) {
       if (group.rib !== rib) continue;
@@ -571,6 +608,7 @@ export class Exporter {
     group.lagging.delete(member);
     this.#lagging.delete(member);
     member.forgetBits();
+    member.toldBefore = [];
     member.inStream = true;
     group.stream.push(member);
     if (group.lagging.size === 0) group.sent?.forgetGone();

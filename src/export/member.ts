@@ -8,6 +8,7 @@
 import type { ChunkMemory } from './chunk-memory.js';
 import type { SessionSink } from '../session/types.js';
 import type { PolicyWalk } from './policy-walk.js';
+import type { SentPaths } from './sent-paths.js';
 import type { UpdateGroup } from './update-group.js';
 
 /** Whole messages around the table of an enhanced refresh (RFC 7313 §4). */
@@ -33,6 +34,8 @@ export class Member {
   refreshAgain: RefreshOptions | undefined;
   /** Its export policy has changed, and not all has been compared yet: so long it is told nothing. */
   walk: PolicyWalk | undefined;
+  /** With ADD-PATH: what it was told in groups that it has left since it was in the stream; shared, and never changed. */
+  toldBefore: readonly SentPaths[] = [];
   /** Next word of the bitmap to look at. */
   cursor = 0;
   pending = 0;

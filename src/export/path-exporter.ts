@@ -7,7 +7,7 @@ import { BATCH_PREFIXES, ChangeBatch } from '../rib/change-batch.js';
 import type { Rib } from '../rib/rib.js';
 import type { GroupWriter } from './group-writer.js';
 import type { Member } from './member.js';
-import type { PathChanges } from './sent-paths.js';
+import type { PathChanges, SentPaths } from './sent-paths.js';
 import type { UpdateGroup } from './update-group.js';
 
 export class PathExporter implements PathChanges {
@@ -58,18 +58,54 @@ export class PathExporter implements PathChanges {
       }
     }
     this.#flush();
+    if (member.toldBefore.length > 0) this.#takeBack(sent, member, ids, count);
   }
 
-  /** Takes everything back from a member that leaves the group with its session up. */
-  withdrawAll(group: UpdateGroup, member: Member): void {
-    this.#begin(group, member);
-    const sent = group.sent!;
-    for (let id = 1; id < group.rib.prefixes.end; id++) {
-      for (let entry = sent.first(id); entry !== 0; entry = sent.next[entry]!) {
-        if (sent.source[entry] !== member.peerId) this.withdrawPath(id, entry, sent.source[entry]!);
+  /** What the member was told of these prefixes in groups that it has left, and has not been told again just now. */
+  #takeBack(sent: SentPaths, member: Member, ids: Int32Array, count: number): void {
+    const { peerId, toldBefore } = member;
+    for (let i = 0; i < count; i++) {
+      const id = ids[i]!;
+      for (const told of toldBefore) {
+        for (let entry = told.first(id); entry !== 0; entry = told.next[entry]!) {
+          const source = told.source[entry]!;
+          if (source !== peerId && !sent.isLive(id, entry, peerId)) this.withdrawPath(id, entry, source);
+        }
       }
     }
     this.#flush();
+  }
+
+  /** Takes the paths of one prefix back from a member. */
+  withdrawPrefix(group: UpdateGroup, member: Member, id: number): void {
+    this.#begin(group, member);
+    const sent = group.sent!;
+    for (let entry = sent.first(id); entry !== 0; entry = sent.next[entry]!) {
+      if (sent.source[entry] !== member.peerId) this.withdrawPath(id, entry, sent.source[entry]!);
+    }
+    this.#flush();
+  }
+
+  /** Looks at the whole table for a group that nobody has been told anything in. */
+  complete(group: UpdateGroup): void {
+    const sent = group.sent!;
+    if (sent.isComplete) return;
+    sent.isComplete = true;
+    if (group.stream.length > 0) return;
+    for (let id = 1; id < group.rib.prefixes.end; id++) this.reconcile(group, id, undefined);
+  }
+
+  /** How many paths members will be told once changed policies have been compared. */
+  countPaths(group: UpdateGroup): { readonly bySource: Int32Array; readonly all: number } {
+    const { decision, attributes, peers } = this.#rib;
+    const { rib } = group;
+    const bySource = new Int32Array(peers.kind.length);
+    let all = 0;
+    for (let id = 1; id < rib.prefixes.end; id++) {
+      const { addPathLimit } = group.parameters;
+      all += group.sent!.countPaths(rib, decision, id, addPathLimit, group, attributes.flags, peers.kind, bySource);
+    }
+    return { bySource, all };
   }
 
   /** Brings the entries of a prefix up to date; true when something differed. */

@@ -26,6 +26,8 @@ export class PolicyWalk {
   readonly members = new Set<Member>();
   /** The exporter's count of changes when it was made: nothing has happened since. */
   readonly epoch: number;
+  /** With ADD-PATH: how many paths it will come to, when somebody asks. */
+  planned: { readonly bySource: Int32Array; readonly all: number } | undefined;
   readonly from: UpdateGroup;
   readonly before: PolicyWalk | undefined;
   readonly #told: readonly Told[];

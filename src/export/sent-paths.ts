@@ -33,6 +33,9 @@ export class SentPaths {
   next = new Int32Array(1024);
   /** Entries that stand for a path. */
   live = 0;
+  /** Every prefix of the table has been looked at. */
+  isComplete = false;
+  #liveBySource = new Int32Array(64);
   #receivedId = new Uint32Array(1024);
   #first = new Int32Array(1024);
   #end = 1;
@@ -46,6 +49,18 @@ export class SentPaths {
     return this.#first[prefixId] ?? 0;
   }
 
+  /** Entries that stand for a path of somebody else. */
+  liveFor(peerId: number): number {
+    return this.live - (this.#liveBySource[peerId] ?? 0);
+  }
+
+  /** Whether the peer hears of the entry of a prefix. */
+  isLive(prefixId: number, wanted: number, peerId: number): boolean {
+    let entry = this.first(prefixId);
+    while (entry !== 0 && entry !== wanted) entry = this.next[entry]!;
+    return entry !== 0 && this.attribute[entry] !== 0 && this.source[entry] !== peerId;
+  }
+
   /** The same again, for a group whose members have been told all this. */
   clone(): SentPaths {
     const other = new SentPaths();
@@ -53,6 +68,8 @@ export class SentPaths {
     other.source = this.source.slice();
     other.next = this.next.slice();
     other.live = this.live;
+    other.isComplete = this.isComplete;
+    other.#liveBySource = this.#liveBySource.slice();
     other.#receivedId = this.#receivedId.slice();
     other.#first = this.#first.slice();
     other.#end = this.#end;
@@ -94,7 +111,7 @@ export class SentPaths {
         entry = this.next[entry]!;
       }
       if (entry === 0) entry = this.#take(prefixId, source, receivedId);
-      if (this.attribute[entry] === 0) this.live++;
+      if (this.attribute[entry] === 0) this.#count(source, 1);
       if (this.attribute[entry] !== attribute) {
         this.attribute[entry] = attribute;
         changed = true;
@@ -112,7 +129,7 @@ export class SentPaths {
         before = entry;
       } else {
         changed = true;
-        this.live--;
+        this.#count(this.source[entry]!, -1);
         this.attribute[entry] = 0;
         changes?.withdrawPath(prefixId, entry, this.source[entry]!);
         if (keepGone) {
@@ -125,6 +142,40 @@ export class SentPaths {
       entry = next;
     }
     return changed;
+  }
+
+  /** How many paths of a prefix `reconcile` would leave, by source. */
+  countPaths(
+    rib: FamilyRib,
+    decision: Decision,
+    prefixId: number,
+    limit: number,
+    filter: PathFilter,
+    attributeFlags: Uint16Array,
+    peerKind: Uint8Array,
+    bySource: Int32Array,
+  ): number {
+    const { paths, prefixes } = rib;
+    if ((prefixes.flags[prefixId]! & PrefixFlag.held) !== 0) return 0;
+    const ranked = this.#rank(rib, decision, prefixes.firstPath[prefixId]!, limit);
+    let count = 0;
+    for (let i = 0; i < ranked; i++) {
+      const attribute = paths.attribute[this.#ranked[i]!]!;
+      const source = paths.peer[this.#ranked[i]!]!;
+      if (!filter.exports(attributeFlags[attribute]!, peerKind[source]!)) continue;
+      if (filter.filter?.judge(rib, prefixId, attribute, source) === 0) continue;
+      bySource[source] = bySource[source]! + 1;
+      count++;
+    }
+    return count;
+  }
+
+  #count(source: number, by: 1 | -1): void {
+    this.live += by;
+    if (source >= this.#liveBySource.length) {
+      this.#liveBySource = grow(this.#liveBySource, grownCapacity(this.#liveBySource.length, source + 1));
+    }
+    this.#liveBySource[source] = this.#liveBySource[source]! + by;
   }
 
   /** Nobody lags any more: what has gone is forgotten. */
