@@ -5,6 +5,7 @@
 import type { LogLevel } from './config/settings.js';
 import { LogSink } from './daemon-log-sink.js';
 import type { Log } from './support/log.js';
+import { printableLines } from './support/printable.js';
 
 export interface DaemonLog extends Log {
   setLevel(level: LogLevel): void;
@@ -52,7 +53,7 @@ export function createTerminalLog(level: LogLevel, write: (line: string) => void
   const at = (own: LogLevel) => (fields: object, message: string) => {
     if (LEVELS.indexOf(own) < least) return;
     const time = new Date(wallMs()).toISOString().slice(11, 19);
-    write(`${time} ${own.toUpperCase().padEnd(5)} ${message}${formatFields(fields)}\n`);
+    write(printableLines(`${time} ${own.toUpperCase().padEnd(5)} ${message}${formatFields(fields)}\n`));
   };
   return {
     debug: at('debug'),

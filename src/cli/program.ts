@@ -21,6 +21,7 @@ import type { PolicyTestOptions } from './commands/policy.js';
 import { createJsonOutput } from './output/json.js';
 import { createTableOutput } from './output/table.js';
 import type { Result, Write } from './result.js';
+import { printableLines } from '../support/printable.js';
 
 export interface CliIo {
   readonly out: Write;
@@ -46,7 +47,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     // commander has already written its message; help and version end here, too.
     if (error instanceof CommanderError) return error.exitCode === 0 ? Exit.done : Exit.usage;
     if (!(error instanceof CliError)) throw error;
-    io.err(`bgpctl: ${error.message}\n`);
+    io.err(printableLines(`bgpctl: ${error.message}\n`));
     return error.exit;
   }
   return exit;

@@ -22,6 +22,8 @@ export interface Kind<T> {
   readonly allowed: string;
   /** The keys, of a kind that is a map with fixed keys (for documentation). */
   readonly keys?: Keys;
+  /** The keys are those of maps whose names the user has chosen. */
+  readonly isNamed?: true;
   /** Carries the type; never set. */
   readonly type?: T;
 }
@@ -84,8 +86,7 @@ export function text(most: number): Kind<string> {
 }
 
 function hasControlCharacter(value: string): boolean {
-  for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) < 32 || value.charCodeAt(i) === 127) return true;
-  return false;
+  return /\p{Cc}/u.test(value);
 }
 
 /** A text that a parser takes. */
@@ -117,16 +118,17 @@ export const prefix: Kind<string> = matching(
   (value) => parsePrefix(value) !== undefined,
 );
 
-export const interfaceName: Kind<string> = matching('an interface name of 1..15 characters', (value) =>
+export const interfaceName: Kind<string> = matching('an interface name of 1..15 octets', (value) =>
   isInterfaceName(value, 15),
 );
 
 function isInterfaceName(value: string, most: number): boolean {
-  return /^[^\s/:]+$/.test(value) && value.length <= most && value !== '.' && value !== '..';
+  const isWord = /^[^\s/:\p{Cc}]+$/u.test(value) && value !== '.' && value !== '..';
+  return isWord && new TextEncoder().encode(value).length <= most;
 }
 
 /** A second device has the same name with a 6 behind. */
-export const tunnelName: Kind<string> = matching('an interface name of 1..14 characters', (value) =>
+export const tunnelName: Kind<string> = matching('an interface name of 1..14 octets', (value) =>
   isInterfaceName(value, 14),
 );
 
@@ -217,6 +219,7 @@ export function named<T>(item: Kind<T>): Kind<Record<string, T>> {
     check: z.record(z.string(), item.check, { invalid_type_error: allowed }),
     json: { type: 'object', additionalProperties: item.json },
     allowed,
+    isNamed: true,
     ...(item.keys && { keys: item.keys }),
   };
 }

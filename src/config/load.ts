@@ -6,12 +6,15 @@
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { printable } from '../support/printable.js';
+import { Draft, childOf } from './draft.js';
 import { ConfigError, formatPath, type Path, type Problem } from './problems.js';
 import { resolveSettings } from './resolve.js';
 import { ROOT, ROOT_KEYS, type RawConfig } from './schema.js';
 import { readSecrets } from './secret-file.js';
 import { checkSense } from './sense.js';
-import type { Keys } from './kinds.js';
+import { isSecret, lacksSecret, shownInsteadOf, shownKey, shownName } from './shown.js';
+import type { Keys, Kind } from './kinds.js';
 import type { Settings } from './settings.js';
 import { readJson, type Source } from './source.js';
 
@@ -60,6 +63,9 @@ export async function parseConfig(text: string, file: string, functions: readonl
   throw new ConfigError(file, problems);
 }
 
+/** What a message shows of the file's own texts. */
+const QUOTED = /"(?:[^"\\]|\\.)*"/g;
+
 function judge(
   source: Source,
   functions: readonly string[],
@@ -68,11 +74,15 @@ function judge(
   const problems: Problem[] = [...source.problems];
   const seen = new Set<string>();
   const report = (path: Path, message: string, onKey = false): void => {
-    const name = formatPath(path);
     // One problem a place: what else is wrong there, or inside of it, mostly follows from it.
     for (let depth = 1; depth <= path.length; depth++) if (seen.has(formatPath(path.slice(0, depth)))) return;
-    seen.add(name);
-    problems.push({ ...source.locate(path, onKey), path: name, message });
+    seen.add(formatPath(path));
+    const names = path.map((part, depth) => {
+      if (typeof part === 'number') return part;
+      return onKey && depth === path.length - 1 ? shownKey(part) : shownName(part);
+    });
+    const text = isSecret(path) ? message.replaceAll(QUOTED, '"…"') : message;
+    problems.push({ ...source.locate(path, onKey), path: printable(formatPath(names)), message: printable(text) });
   };
   if (problems.length === 0) {
     const raw = checkShapes(source.value ?? {}, report);
@@ -95,104 +105,58 @@ function checkShapes(
   const bad: Path[] = [];
   for (const issue of result.error?.issues ?? []) {
     if (issue.code === 'unrecognized_keys') {
+      const isHidden = lacksSecret(valueAt(value, issue.path));
       for (const name of issue.keys) {
-        report([...issue.path, name], unknownKey(name, keysAt(issue.path)), true);
+        if (isHidden) report(issue.path, 'has a comma, or nothing, where a colon and the value of a key belong');
+        else report([...issue.path, name], unknownKey(name, keysAt(issue.path)), true);
         bad.push([...issue.path, name]);
       }
     } else {
       const allowed = issue.code === 'too_big' ? 'shorter' : issue.message;
-      report(
-        issue.path,
-        `must be ${allowed}${isSecret(issue.path) ? '' : shownInsteadOf(allowed, issue.path, valueAt(value, issue.path))}`,
-      );
+      report(issue.path, `must be ${allowed}${shownInsteadOf(allowed, issue.path, valueAt(value, issue.path))}`);
       bad.push(issue.path);
     }
   }
   if (bad.some((path) => path.length === 0)) return undefined;
-  for (const path of bad) takeOut(value, path);
-  return value as RawConfig;
+  if (bad.length === 0) return value as RawConfig;
+  const draft = new Draft(value);
+  for (const path of bad) draft.takeOut(path);
+  return draft.value as RawConfig;
 }
 
 function valueAt(root: unknown, path: Path): unknown {
   let value = root;
-  for (const part of path) value = (value as Record<string | number, unknown> | undefined)?.[part];
+  for (const part of path) value = childOf(value, part);
   return value;
-}
-
-/**
- * Removes a bad value. An item of the lists of maps (`peers`, …) becomes an empty one, so that the others keep their
- * places; a list of scalars goes as a whole.
- */
-function takeOut(root: unknown, path: Path): void {
-  const parent = valueAt(root, path.slice(0, -1));
-  const last = path.at(-1)!;
-  if (Array.isArray(parent) && path.length > 2) takeOut(root, path.slice(0, -1));
-  else if (Array.isArray(parent) && path[0] === 'listen') takeOut(root, ['listen']);
-  else if (Array.isArray(parent)) parent[last as number] = {};
-  else if (typeof parent === 'object' && parent !== null) delete (parent as Record<string, unknown>)[last];
 }
 
 /** The keys that are known at `path`: list indexes and the names of groups are stepped over. */
 function keysAt(path: Path): Keys {
   let keys: Keys = ROOT_KEYS;
+  let isName = false;
   for (const part of path) {
-    const inner = Object.hasOwn(keys, part) ? keys[part]!.kind.keys : undefined;
-    if (inner) keys = inner;
+    const kind: Kind<unknown> | undefined = !isName && Object.hasOwn(keys, part) ? keys[part]!.kind : undefined;
+    isName = kind?.isNamed ?? false;
+    keys = kind?.keys ?? keys;
   }
   return keys;
 }
 
-/** The names of keys with secrets. */
-const SECRET_NAMES = secretNames(ROOT_KEYS, new Set(), new Set());
-
-function secretNames(keys: Keys, found: Set<string>, seen: Set<Keys>): ReadonlySet<string> {
-  seen.add(keys);
-  for (const [name, { secret, kind }] of Object.entries(keys)) {
-    if (secret) found.add(name);
-    if (kind.keys && !seen.has(kind.keys)) secretNames(kind.keys, found, seen);
-  }
-  return found;
-}
-
-/** Wherever it stands: a line that has slipped into another map is a secret still. */
-function isSecret(path: Path): boolean {
-  return path.some((part) => SECRET_NAMES.has(String(part)));
-}
-
-const LONGEST_SHOWN = 40;
-
-/** Whose values are texts of several words, and never near a secret. */
-const WORDY = new Set<string | number | undefined>(['policies', 'prefixLists', 'asPathLists', 'communityLists']);
-
-/**
- * Text in the place of a map or a list may be a value that has lost its key, and behind a forgotten colon the next line
- * belongs to the value: either may be a secret.
- */
-function shownInsteadOf(allowed: string, path: Path, value: unknown): string {
-  if (typeof value === 'string' && [...SECRET_NAMES].some((name) => value.includes(name))) return ', not this text';
-  if (typeof value !== 'string' || WORDY.has(path[0])) return shown(value);
-  if (/^a (map|list)/.test(allowed)) return ', not text';
-  const space = value.search(/\s/);
-  return shown(space < 0 ? value : `${value.slice(0, space)} …`);
-}
-
-function shown(value: unknown): string {
-  if (value === undefined || value === null) return '; it is empty';
-  if (Array.isArray(value)) return ', not a list';
-  if (typeof value === 'object') return ', not a map';
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value as number | boolean);
-  return `, not ${text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text}`;
-}
-
 function unknownKey(name: string, known: Keys): string {
   const names = Object.keys(known);
+  const word = /^[^\s:=,]+/.exec(name)?.[0];
+  if (word !== undefined && word !== name && names.includes(word))
+    return `unknown key; write ${word}: and a space in front of the value`;
   const near = nearest(name, names);
   return near ? `unknown key; did you mean ${near}?` : `unknown key; known here: ${names.join(', ')}`;
 }
 
+/** Longer than any known one. */
+const LONGEST_KEY = 40;
+
 /** The known name that a typing error, another case or a hyphen may have turned into `name`. */
 function nearest(name: string, names: readonly string[]): string | undefined {
-  if (name.length > LONGEST_SHOWN) return undefined;
+  if (name.length > LONGEST_KEY) return undefined;
   const plain = (value: string): string => value.toLowerCase().replaceAll(/[-_]/g, '');
   let best: string | undefined;
   let bestDistance = Math.min(3, Math.floor(name.length / 2) + 1);

@@ -3,10 +3,12 @@
  * policy sets is possible where it is used.
  */
 import { AsPathPattern, AsPathPatternError } from '../policy/as-path-pattern.js';
+import { MOST_CALLS_DEEP, MOST_STEPS } from '../policy/limits.js';
 import { BUILT_IN_POLICIES, POOLS_LIST, many } from '../policy/definition.js';
 import type { MatchDefinition, OneOrMore, PolicyDefinition, StatementDefinition } from '../policy/definition.js';
 import { WELL_KNOWN_COMMUNITIES, isName, parseCommunityPatterns } from '../policy/patterns.js';
 import type { Path } from './problems.js';
+import { listed, quoted } from './shown.js';
 import type { RawConfig, RawPeerOptions } from './schema.js';
 
 type Report = (path: Path, message: string) => void;
@@ -61,7 +63,7 @@ function checkNames(chain: OneOrMore<string> | undefined, at: Path, known: reado
   if (chain !== undefined && names.length === 0) report(at, 'is empty: name a policy; reject lets nothing through');
   for (const [index, name] of names.entries()) {
     if (!known.includes(name)) {
-      report(at, `there is no policy ${JSON.stringify(name)}; policies are ${known.join(', ')}`);
+      report(at, `there is no policy ${quoted(name)}; policies are ${listed(known)}`);
     } else if ((name === 'accept' || name === 'reject') && index < names.length - 1) {
       report(at, `nothing is asked after ${name}: let it be the last`);
     }
@@ -106,7 +108,7 @@ function checkStatement(
   if (call === undefined) return;
   if (call === 'accept' || call === 'reject') report([...at, 'call'], `is for policies; write then: ${call}`);
   else if (!policies.includes(call)) {
-    report([...at, 'call'], `there is no policy ${JSON.stringify(call)}; policies are ${policies.join(', ')}`);
+    report([...at, 'call'], `there is no policy ${quoted(call)}; policies are ${listed(policies)}`);
   }
 }
 
@@ -127,7 +129,7 @@ function checkMatch(match: MatchDefinition, at: Path, raw: RawConfig, report: Re
       const names = Object.keys(raw.groups ?? {});
       report(
         [...at, key],
-        `there is no group ${JSON.stringify(name)}; ${names.length ? `groups are ${names.join(', ')}` : 'groups is empty'}`,
+        `there is no group ${quoted(name)}; ${names.length ? `groups are ${listed(names)}` : 'groups is empty'}`,
       );
     }
   }
@@ -149,7 +151,7 @@ function checkLists(
   for (const name of many(texts).filter(isName)) {
     if (Object.hasOwn(lists ?? {}, name)) continue;
     const names = Object.keys(lists ?? {});
-    report(at, `there is no ${what} ${JSON.stringify(name)}${names.length ? `; there are ${names.join(', ')}` : ''}`);
+    report(at, `there is no ${what} ${quoted(name)}${names.length ? `; there are ${listed(names)}` : ''}`);
   }
 }
 
@@ -158,27 +160,45 @@ function checkAsPath(text: string, at: Path, report: Report): void {
     new AsPathPattern(text);
   } catch (error) {
     if (!(error instanceof AsPathPatternError)) throw error;
-    report(at, `is no pattern of AS numbers: ${error.message}`);
+    report(at, `is no pattern of AS numbers: ${error.reason} (at ${error.at} of ${quoted(text)})`);
   }
 }
 
-/** A policy that calls itself, in however many steps, would never end. */
+/** What has been looked at: steps and depth of a policy with its calls written out. */
+interface Extent {
+  readonly steps: number;
+  readonly depth: number;
+}
+
+/** A policy that calls itself, in however many steps, would never end; and what calls write out to has bounds. */
 function checkCalls(raw: RawConfig, report: Report): void {
-  const done = new Set<string>();
-  const visit = (name: string, trail: readonly string[]): void => {
+  const known = new Map<string, Extent>();
+  const visit = (name: string, trail: readonly string[]): Extent => {
+    const before = known.get(name);
+    if (before) return before;
+    let [steps, depth] = [1, 0];
     for (const [index, { call }] of statementsOf(raw, name).entries()) {
+      steps += 2;
       if (call === undefined) continue;
+      const at = ['policies', name, 'statements', index, 'call'];
       const loop = [...trail, name].indexOf(call);
       if (loop >= 0) {
         const names = [...trail, name, call].slice(loop);
-        report(['policies', name, 'statements', index, 'call'], `calls without end: ${names.join(' calls ')}`);
-      } else if (!done.has(call)) {
-        visit(call, [...trail, name]);
+        report(at, `calls without end: ${listed(names, ' calls ')}`);
+        continue;
       }
+      // Deeper than is looked at, it is too deep in any case.
+      const inner = trail.length < MOST_CALLS_DEEP ? visit(call, [...trail, name]) : { steps: 1, depth: 0 };
+      steps += inner.steps;
+      depth = Math.max(depth, inner.depth + 1);
+      if (depth > MOST_CALLS_DEEP || trail.length >= MOST_CALLS_DEEP) {
+        report(at, `is a call in a call in a call, more than ${MOST_CALLS_DEEP} deep`);
+      } else if (steps > MOST_STEPS) report(at, `comes to more than ${MOST_STEPS} steps with all that it calls`);
     }
-    done.add(name);
+    known.set(name, { steps, depth });
+    return { steps, depth };
   };
-  for (const name of Object.keys(raw.policies ?? {})) if (!done.has(name)) visit(name, []);
+  for (const name of Object.keys(raw.policies ?? {})) visit(name, []);
 }
 
 /** `self` and `unchanged` are about what a peer is told. */
@@ -198,13 +218,9 @@ function reaches(names: readonly string[], wanted: string, raw: RawConfig): bool
 }
 
 function reached(names: readonly string[], raw: RawConfig): Set<string> {
-  const all = new Set<string>();
-  const visit = (name: string): void => {
-    if (all.has(name)) return;
-    all.add(name);
-    for (const { call } of statementsOf(raw, name)) if (call !== undefined) visit(call);
-  };
-  names.forEach(visit);
+  // A set is walked with what is added meanwhile.
+  const all = new Set(names);
+  for (const name of all) for (const { call } of statementsOf(raw, name)) if (call !== undefined) all.add(call);
   return all;
 }
 

@@ -6,6 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Path } from './problems.js';
 import type { RawConfig } from './schema.js';
+import { quoted } from './shown.js';
 
 type Report = (path: Path, message: string) => void;
 
@@ -43,7 +44,7 @@ export function readSecrets(raw: RawConfig, directory: string, report: Report): 
   const read = (name: string | undefined, path: Path, rule: Rule): void => {
     if (name === undefined) return;
     const secret = readSecret(resolve(directory, name), rule);
-    if ('problem' in secret) report(path, `the file ${JSON.stringify(name)} ${secret.problem}`);
+    if ('problem' in secret) report(path, `the file ${quoted(name)} ${secret.problem}`);
     else secrets.set(name, secret.text);
   };
   raw.peers?.forEach((peer, index) => read(peer.passwordFile, ['peers', index, 'passwordFile'], PASSWORD));

@@ -7,15 +7,14 @@ import { checkPolicies, checkPolicyUse } from './policy-sense.js';
 import type { Path } from './problems.js';
 import { defaultKeepalive, isLinkLocal, normalAddress, peerAddress, withGroup } from './resolve.js';
 import { DEFAULTS, type RawConfig, type RawPeer, type RawPeerOptions, type RawRange } from './schema.js';
+import { listed, quoted } from './shown.js';
 
 type Report = (path: Path, message: string) => void;
 
 /** `functions`: policies that the embedding program brings along. */
 export function checkSense(raw: RawConfig, functions: readonly string[], report: Report): void {
   if (raw.asn === undefined) report(['asn'], 'is missing: give our AS number');
-  raw.listen?.forEach((value, index) =>
-    checkDuplicate(raw.listen!.map(normalAddress), normalAddress(value), ['listen', index], report),
-  );
+  checkListen(raw, report);
   checkNetworks(raw, report);
   checkPeers(raw, functions, report);
   checkRanges(raw, functions, report);
@@ -34,8 +33,12 @@ export function checkSense(raw: RawConfig, functions: readonly string[], report:
     report(['fib', 'table'], "must not be 255: that is the kernel's own table of local addresses");
 }
 
-function checkDuplicate(all: readonly string[], value: string, at: Path, report: Report): void {
-  if (all.indexOf(value) < (at.at(-1) as number)) report(at, `${value} is listed twice`);
+function checkListen(raw: RawConfig, report: Report): void {
+  const seen = new Set<string>();
+  raw.listen?.map(normalAddress).forEach((value, index) => {
+    if (seen.has(value)) report(['listen', index], `${value} is listed twice`);
+    seen.add(value);
+  });
 }
 
 function checkNetworks(raw: RawConfig, report: Report): void {
@@ -149,7 +152,7 @@ function checkGroup(own: RawPeer | RawRange, at: Path, raw: RawConfig, report: R
     const names = Object.keys(raw.groups ?? {});
     report(
       [...at, 'group'],
-      `there is no group ${JSON.stringify(name)}; ${names.length ? `groups are ${names.join(', ')}` : 'groups is empty'}`,
+      `there is no group ${quoted(name)}; ${names.length ? `groups are ${listed(names)}` : 'groups is empty'}`,
     );
   }
   return (key) =>

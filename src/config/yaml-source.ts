@@ -3,7 +3,7 @@
  * own words: the library's own quote the text, which may be a password.
  */
 import { isAlias, isMap, isNode, isScalar, isSeq, parseDocument, type Document, type Node } from 'yaml';
-import type { Path } from './problems.js';
+import type { Path, Problem } from './problems.js';
 import type { Place, Source } from './source.js';
 
 /** Only as many aliases as people write: a file may not grow by them (the "billion laughs"). */
@@ -26,7 +26,8 @@ export function readYaml(text: string): Source {
 }
 
 function readDocument(text: string): Source {
-  const document = parseDocument(text, {
+  // A CR alone ends a line in YAML and is space in JSON; the library knows it in pairs only. Places are those of editors.
+  const document = parseDocument(text.replaceAll(/\r(?!\n)/g, '\n'), {
     prettyErrors: false,
     version: '1.2',
     strict: true,
@@ -39,10 +40,17 @@ function readDocument(text: string): Source {
   const place = createPlaces(text);
   const locate = (path: Path, onKey = false): Place => place(offsetOf(document, path, onKey));
   // A warning (an unknown tag) means that a value is not what it looks like: refused as well.
-  const complaints = [...document.errors, ...document.warnings].slice(0, MOST_COMPLAINTS);
-  if (complaints.length > 0) {
-    const problems = complaints.map((error) => ({ ...place(error.pos[0]), path: '', message: explain(error.code) }));
-    return { value: undefined, problems, locate };
+  const complaints = new Map<string, Problem>();
+  for (const { code, pos } of [...document.errors, ...document.warnings]) {
+    // Several brackets that are missing are one line here.
+    complaints.set(`${code} ${pos[0]}`, { ...place(pos[0]), path: '', message: explain(code) });
+    if (complaints.size === MOST_COMPLAINTS) break;
+  }
+  if (complaints.size > 0) return { value: undefined, problems: [...complaints.values()], locate };
+  // By its rules `12:30` is a number, and some values are no plain ones (times, sets).
+  if (document.directives.yaml.version !== '1.2') {
+    const message = 'only YAML 1.2 is read: remove the line %YAML';
+    return { value: undefined, problems: [{ ...place(text.search(/^%YAML/m)), path: '', message }], locate };
   }
   try {
     return { value: document.toJS({ maxAliasCount: MOST_ALIASES }), problems: [], locate };

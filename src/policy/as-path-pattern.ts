@@ -36,9 +36,15 @@ const EMPTY: Part = { first: [], last: [], nullable: true };
 
 /** What is wrong with a pattern, and where. */
 export class AsPathPatternError extends Error {
-  constructor(message: string) {
-    super(message);
+  readonly reason: string;
+  /** Counted from 1. */
+  readonly at: number;
+
+  constructor(reason: string, at: number, text: string) {
+    super(`${reason} (at ${at} of ${JSON.stringify(text)})`);
     this.name = 'AsPathPatternError';
+    this.reason = reason;
+    this.at = at;
   }
 }
 
@@ -205,10 +211,11 @@ class Parser {
 
   #repeated(): Part {
     const start = this.#at;
+    const atoms = this.atoms.length;
     let part = this.#single();
     const character = this.#peek();
     if (character === '{') {
-      part = this.#counted(start);
+      part = this.#counted(start, this.atoms.length > atoms);
     } else if (character === '*' || character === '+' || character === '?') {
       this.#at++;
       part = character === '?' ? { ...part, nullable: true } : this.#repeat(part, character === '*');
@@ -217,8 +224,8 @@ class Parser {
     return part;
   }
 
-  /** `{least,most}`: what stands from `start` on is read again as often as it is needed. */
-  #counted(start: number): Part {
+  /** `{least,most}`: what stands from `start` on is read again as often as it is needed; `()` is nothing, however often. */
+  #counted(start: number, hasAtoms: boolean): Part {
     const match = /^\{(\d{1,3})(,)?(\d{1,3})?\}/.exec(this.#text.slice(this.#at));
     if (!match) this.#fail('a repetition is {2}, {2,} or {2,5}');
     const least = Number(match[1]);
@@ -231,6 +238,10 @@ class Parser {
       this.#at = start;
       return this.#single();
     };
+    if (!hasAtoms) {
+      this.#at = after;
+      return EMPTY;
+    }
     let part: Part = EMPTY;
     for (let i = 0; i < least; i++) part = this.#join(part, again());
     if (open) part = this.#join(part, this.#repeat(again(), true));
@@ -277,8 +288,7 @@ class Parser {
 
   #number(): number {
     const match = /^\d{1,10}/.exec(this.#text.slice(this.#at));
-    if (!match)
-      this.#fail(`an AS number is missing before ${JSON.stringify(this.#text.slice(this.#at, this.#at + 5))}`);
+    if (!match) this.#fail('an AS number is missing here');
     if (Number(match[0]) > 0xffffffff) this.#fail(`${match[0]} is no AS number`);
     this.#at += match[0].length;
     return Number(match[0]);
@@ -320,6 +330,6 @@ class Parser {
   }
 
   #fail(what: string): never {
-    throw new AsPathPatternError(`${what} (at ${this.#at + 1} of ${JSON.stringify(this.#text)})`);
+    throw new AsPathPatternError(what, this.#at + 1, this.#text);
   }
 }

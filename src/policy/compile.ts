@@ -6,12 +6,10 @@ import { compileMatch } from './condition.js';
 import type { Condition } from './condition.js';
 import type { PolicyDefinition, PolicyDefinitions, Then } from './definition.js';
 import { Edit } from './edit.js';
+import { MOST_STEPS } from './limits.js';
 import { Names, PolicyError } from './names.js';
 import type { PolicyFailure, PolicyFunction } from './policy-function.js';
 import type { Prefix } from 'bgp-parse';
-
-/** A configuration that writes out to more has calls of calls of calls. */
-const MOST_STEPS = 10_000;
 
 export interface Step {
   readonly policy: string;
@@ -74,7 +72,7 @@ export class Compiler {
 
   #compile(names: readonly string[], preset: { readonly [name: string]: PolicyDefinition }): CompiledChain {
     const steps: Step[] = [];
-    for (const name of names) this.#add(steps, name, preset, []);
+    for (const name of names) this.#add(steps, steps.length, name, preset, []);
     const all = steps.flatMap(({ conditions }) => flatten(conditions));
     return {
       names,
@@ -91,8 +89,10 @@ export class Compiler {
     };
   }
 
+  /** `begin`: where the policy of the chain begins that all this is part of. */
   #add(
     steps: Step[],
+    begin: number,
     policy: string,
     preset: { readonly [name: string]: PolicyDefinition },
     callers: readonly string[],
@@ -102,7 +102,7 @@ export class Compiler {
     const always = (then: Then): void => {
       steps.push({ ...plain, statement: 0, then, otherwise: steps.length + 1 });
     };
-    if (steps.length > MOST_STEPS)
+    if (steps.length - begin > MOST_STEPS)
       throw new PolicyError(`policy ${policy}: more than ${MOST_STEPS} steps with its calls`);
     if (policy === 'accept' || policy === 'reject') return always(policy);
     const { functions, definitions } = this.#options;
@@ -128,7 +128,7 @@ export class Compiler {
       const then = statement.then ?? 'next';
       steps.push({ ...step, then: call === undefined ? then : 'next', otherwise: at + 1 });
       if (call === undefined) continue;
-      this.#add(steps, call, preset, [...callers, policy]);
+      this.#add(steps, begin, call, preset, [...callers, policy]);
       // What the call has left open.
       if (then !== 'next')
         steps.push({ ...step, conditions: [], edit: undefined, call: undefined, then, otherwise: steps.length + 1 });

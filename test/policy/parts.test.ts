@@ -87,6 +87,8 @@ t.test('AS-path patterns', (t) => {
   ]) {
     t.throws(() => new AsPathPattern(bad), { name: 'AsPathPatternError' }, bad);
   }
+  // What is nothing may be repeated as often as anybody likes.
+  t.equal(matches(`^${'('.repeat(40)}${'){255}'.repeat(40)}1$`, [1]), true, 'nothing, repeated');
   t.end();
 });
 

@@ -63,8 +63,8 @@ export function shutdownData(text: string): Uint8Array {
 export function shutdownText(data: Uint8Array): string | undefined {
   const length = data[0] ?? 0;
   if (length === 0 || 1 + length > data.length) return undefined;
-  // eslint-disable-next-line no-control-regex -- these are what must not reach a terminal
-  return decodeUtf8(data.subarray(1, 1 + length))?.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
+  // Controls, and what turns the direction of writing or ends a line: must not reach a terminal.
+  return decodeUtf8(data.subarray(1, 1 + length))?.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
 
 /** One line for people: "Cease/Administrative Shutdown: maintenance", "Cease/Hard Reset (Cease/Peer De-configured)". */

@@ -1,6 +1,7 @@
 /** Results for people: tables that fit the terminal (80 columns when there is none) and are written while they arrive. */
 import { formatProblem } from '../../config/problems.js';
 import type { FibDifferenceDto, FibLeadDto, FibRowDto, MonitorEventDto, PeerDto, RouteDto } from '../../control/dto.js';
+import { printableLines } from '../../support/printable.js';
 import type { PolicyTestDto } from '../commands/policy.js';
 import type { JsonLines, Output, Result, Write } from '../result.js';
 import { indented, layoutPairs, layoutRow, planWidths, type Column } from './layout.js';
@@ -8,7 +9,9 @@ import { policyText } from './policy.js';
 import { peerPairs, summaryPairs } from './pairs.js';
 import { formatDuration, formatPathAndOrigin } from './text.js';
 
-export function createTableOutput(write: Write, total: number): Output {
+export function createTableOutput(out: Write, total: number): Output {
+  // Descriptions, names of interfaces, what peers say: nothing of it moves the cursor.
+  const write: Write = (text) => out(printableLines(text));
   return {
     async print(result: Result): Promise<void> {
       switch (result.kind) {

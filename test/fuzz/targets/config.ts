@@ -1,118 +1,137 @@
 /**
- * Configuration documents: those of the examples and of test/config, damaged as text (octets, lines, words of other
- * documents, deep nesting). Reading one ends within reason with settings or with a `ConfigError` of problems that have a
- * place; it never shows a secret, and what was taken once is taken again and means the same.
+ * Configuration documents (config-grammar.ts). Reading one ends within reason with settings or with a `ConfigError`, each
+ * problem of which has a place inside of the text and a path, shows no secret and moves no cursor. What was taken is taken
+ * again and means the same; YAML and the same values as JSON get the same answer; policies that were taken can be compiled;
+ * and no object that others use has changed.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
 import { parseConfig } from '../../../src/index.js';
+import { diffSettings } from '../../../src/config/diff.js';
 import { ConfigError } from '../../../src/config/problems.js';
-import { ROOT_KEYS } from '../../../src/config/schema.js';
-import { mutate } from '../grammar.js';
+import { readJson } from '../../../src/config/source.js';
+import { readYaml } from '../../../src/config/yaml-source.js';
+import type { Settings } from '../../../src/config/settings.js';
+import { Policies } from '../../../src/policy/policies.js';
+import { SECRET, damagedDocument } from '../config-grammar.js';
 import { Random } from '../random.js';
 import { FuzzFailure } from '../target.js';
 import type { Target } from '../target.js';
 
 const CASES = 20;
-/** Of processor time, for a document of a few kilobytes; whether the machine has it to give is another matter. */
+/** Of the processor, for a document of a few kilobytes: a busy machine may take its time. */
 const LONGEST_MS = 5000;
-const SECRET = 'gHeIm-7f3a91';
-const WORDS = ['{', '}', '[', ']', '- ', ': ', ', ', '"', "'", '#', '&a ', '*a', '<<: ', '!!binary ', '|\n', '\t', '\u0000', '\ufeff', '0x10', '1e9', '-1', '.nan', 'null', '~', '0.0.0.0/0', '::/129', '300.1.1.1/8', '65000:1', '4294967296', '__proto__', 'constructor', 'toString']; // prettier-ignore
+const LONGEST_PATH = 1000;
+const LONGEST_MESSAGE = 2500;
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
-// The compiled file stands in dist/test/fuzz/targets.
-const root = new URL('../../../../', import.meta.url);
-let documents: readonly string[] | undefined;
+/** Everything that objects have without being asked. */
+const builtIns = (): string =>
+  [Object, Object.prototype, Array.prototype, Function.prototype, String.prototype]
+    .map((one) => Object.getOwnPropertyNames(one).length)
+    .join();
 
-function load(): readonly string[] {
-  if (documents) return documents;
-  const found: string[] = [];
-  for (const folder of ['test/config/fixtures', 'examples']) {
-    for (const name of readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' }).sort()) {
-      if (/\.(yaml|json)$/.test(name) && !/bomb|secrets/.test(name))
-        found.push(readFileSync(new URL(`${folder}/${name}`, root), 'utf8'));
-    }
-  }
-  found.push(`asn: 65001\npeers:\n  - address: 192.0.2.1\n    asn: 65002\n    password: ${SECRET}\n`);
-  return (documents = found.filter((text) => text.length < 8192));
+/** Whether the secret has become the name of something, with nothing beside it that says so: then it cannot be told. */
+function isName(value: unknown, seen = new Set<unknown>()): boolean {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return false;
+  seen.add(value);
+  const hasNoValue = Object.hasOwn(value, 'password') && (value as { password: unknown }).password === null;
+  const names = Object.keys(value).filter((name) => name.includes(SECRET) && !/password/i.test(name));
+  return (names.length > 0 && !hasNoValue) || Object.values(value).some((part) => isName(part, seen));
 }
 
-function damaged(random: Random, texts: readonly string[]): string {
-  let text = random.pick(texts);
-  for (let times = random.below(4); times > 0; times--) {
-    const lines = text.split('\n');
-    const at = random.below(lines.length);
-    switch (random.below(8)) {
-      case 0:
-        text = Buffer.from(mutate(random, Buffer.from(text))).toString('utf8');
-        break;
-      case 1:
-        lines.splice(at, 1 + random.below(3));
-        text = lines.join('\n');
-        break;
-      case 2: {
-        const other = random.pick(texts).split('\n');
-        const from = random.below(other.length);
-        lines.splice(at, 0, ...other.slice(from, from + 1 + random.below(4)));
-        text = lines.join('\n');
-        break;
-      }
-      case 3:
-        lines[at] = ' '.repeat(random.below(6)) + lines[at]!.trimStart();
-        text = lines.join('\n');
-        break;
-      case 4:
-        lines[at] = lines[at]!.replace(/[^\s:]+$/, random.pick(WORDS));
-        text = lines.join('\n');
-        break;
-      case 5:
-        lines.splice(at, 0, `${random.pick(Object.keys(ROOT_KEYS))}: ${random.pick(WORDS)}`);
-        text = lines.join('\n');
-        break;
-      case 6: {
-        const place = random.below(text.length + 1);
-        text = text.slice(0, place) + random.pick(WORDS) + text.slice(place);
-        break;
-      }
-      default: {
-        const deep = random.below(300);
-        text += `\nextra: ${'['.repeat(deep)}${random.chance(50) ? ']'.repeat(deep) : ''}`;
-      }
-    }
-  }
-  return text;
+interface Outcome {
+  readonly settings?: Settings;
+  readonly problems: ConfigError['problems'];
 }
 
-function spentMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-}
-
-async function read(text: string): Promise<string> {
+async function read(text: string): Promise<Outcome> {
   try {
-    return JSON.stringify(await parseConfig(text, 'fuzz.yaml'));
+    return { settings: await parseConfig(text, 'fuzz.yaml'), problems: [] };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     assert.ok(error.problems.length > 0, 'no problem is named');
-    assert.ok(!error.message.includes(SECRET), 'a secret in an error');
-    for (const problem of error.problems) assert.ok(!JSON.stringify(problem).includes(SECRET), 'a secret in a problem');
-    return error.message;
+    if (error.message.includes(SECRET) && !isName(readYaml(text).value))
+      assert.fail(`a secret in an error: ${error.message}`);
+    return { problems: error.problems };
   }
+}
+
+function checkProblems(text: string, problems: ConfigError['problems']): void {
+  const lines = (text.startsWith('\ufeff') ? text.slice(1) : text).split('\n');
+  const said = new Set<string>();
+  for (const problem of problems) {
+    const { line, column, path, message } = problem;
+    const shown = JSON.stringify(problem);
+    const at = lines[line - 1];
+    assert.ok(at !== undefined && column >= 1 && column <= at.length + 1, `no place of the text: ${shown}`);
+    assert.doesNotMatch(path + message, HIDDEN, 'would move a cursor');
+    assert.ok(path.length < LONGEST_PATH && message.length < LONGEST_MESSAGE, `too long: ${shown}`);
+    assert.ok(message.length > 0);
+    assert.ok(!said.has(shown), `said twice: ${shown}`);
+    said.add(shown);
+  }
+}
+
+/** What was taken. */
+function checkSettings(settings: Settings, again: Settings): void {
+  assert.deepEqual(again, settings, 'read twice');
+  assert.ok(diffSettings(settings, again).isEmpty, 'what is the same differs');
+  const policies = new Policies(
+    { definitions: settings.policy, ownAs: settings.asn, ownNetworks: [], functions: {}, failed: () => undefined },
+    undefined,
+  );
+  for (const direction of ['import', 'export'] as const) {
+    for (const peer of [...settings.peers, ...settings.listenRanges.map((range) => range.peer)])
+      policies.seesOwn(direction, peer[direction]);
+    for (const name of Object.keys(settings.policy.policies)) policies.seesOwn(direction, [name]);
+  }
+}
+
+/** The same values as JSON: the same settings, or the same problems in the same places of the document. */
+async function checkOtherForm(text: string, first: Outcome): Promise<void> {
+  const plain = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const yaml = readYaml(plain);
+  const json = readJson(plain);
+  if (json) {
+    assert.deepEqual(yaml.problems, [], 'JSON is YAML');
+    assert.deepEqual(yaml.value, json.value, 'JSON read as YAML');
+  }
+  if (yaml.problems.length > 0) return;
+  let other: string;
+  try {
+    other = JSON.stringify(yaml.value);
+  } catch {
+    // A part stands inside of itself.
+    return;
+  }
+  // null is all that JSON has in the place of a number that is none.
+  if (typeof other !== 'string' || /\.(nan|inf)/i.test(text) || /\d[eE]\+?\d{3}/.test(text)) return;
+  const second = await read(other);
+  const meaning = ({ problems }: Outcome): string[] =>
+    problems.map(({ path, message }) => `${path}: ${message}`).sort();
+  if (yaml.value !== null) assert.deepEqual(meaning(second), meaning(first), 'problems of the same as JSON');
+  assert.deepEqual(second.settings, first.settings, 'the same as JSON');
 }
 
 export const config: Target = {
   name: 'config',
   async episode(seed) {
     const random = new Random(seed);
-    const texts = load();
+    const before = builtIns();
     for (let i = 0; i < CASES; i++) {
-      const text = damaged(random, texts);
+      const text = damagedDocument(random);
       try {
-        const startMs = spentMs();
-        const meaning = await read(text);
-        assert.ok(spentMs() - startMs < LONGEST_MS, 'it took too long');
-        assert.equal(await read(text), meaning, 'read twice');
+        const start = process.cpuUsage();
+        const first = await read(text);
+        assert.ok(process.cpuUsage(start).user / 1000 < LONGEST_MS, 'it took too long');
+        checkProblems(text, first.problems);
+        const second = await read(text);
+        assert.deepEqual(second.problems, first.problems, 'read twice');
+        if (first.settings) checkSettings(first.settings, second.settings!);
+        await checkOtherForm(text, first);
+        assert.equal(builtIns(), before, 'what all objects have is another');
       } catch (error) {
-        throw new FuzzFailure(`config: case ${i}`, text, error);
+        throw new FuzzFailure(`config: case ${i}`, JSON.stringify(text), error);
       }
     }
     return CASES;
