@@ -5,14 +5,14 @@
  */
 import t from 'tap';
 import type { PeerDto } from '../../src/control/dto.js';
-import { BirdDaemon, FrrDaemons, Tortied, skipWithout } from '../bfd/fixtures/daemons.js';
+import { BFD_MS, BFD_MULTIPLIER, BirdDaemon, FrrDaemons, Tortied, skipWithout } from '../bfd/fixtures/daemons.js';
 import { Namespaces } from './fixtures/namespace.js';
 import type { Lane, Namespace } from './fixtures/namespace.js';
 import { DaemonProcess, waitFor } from './fixtures/process.js';
 
 t.setTimeout(180_000);
 
-const BFD = { minTxMs: 50, minRxMs: 50, multiplier: 3 };
+const BFD = { minTxMs: BFD_MS, minRxMs: BFD_MS, multiplier: BFD_MULTIPLIER };
 const ASN = 65101;
 const THEIR_ASN = 65102;
 const OPTIONS = { asn: THEIR_ASN, bfd: BFD, connectRetryTime: 1, holdTime: 90, import: 'accept', export: 'accept' };
@@ -43,7 +43,7 @@ async function linkLocal(host: Namespace): Promise<string> {
 
 const isUp = (peer: PeerDto): boolean => peer.state === 'Established' && peer.bfd?.state === 'Up';
 /** The agreed timers are in force both ways. */
-const isFast = ({ bfd }: PeerDto): boolean => bfd?.intervalMs === 50 && bfd.detectionMs === 150;
+const isFast = ({ bfd }: PeerDto): boolean => bfd?.intervalMs === BFD_MS && bfd.detectionMs === BFD_MS * BFD_MULTIPLIER;
 
 async function allUp(ours: Tortied, addresses: readonly string[], log: () => string): Promise<PeerDto[]> {
   return waitFor(
@@ -206,7 +206,7 @@ protocol bgp v4 from tpl { local 10.91.0.${index + 2} as ${THEIR_ASN}; neighbor 
       detectedAt >= frozenAt && endedAt >= detectedAt && changedAt >= detectedAt,
       'detected, then closed and changed',
     );
-    t.ok(changedAt - frozenAt < 90_000 / 10, 'long before the hold time');
+    t.ok(changedAt - frozenAt < 90_000 / 2, 'long before the hold time');
     const peer = await ours.peer('10.91.0.2');
     t.match(peer.bfd, { flaps: 1, lastDown: 'control detection time expired' }, 'once');
     t.equal(peer.received, 0, 'its routes are gone, not stale');
@@ -240,10 +240,18 @@ log stdout
 router bgp ${THEIR_ASN}
  bgp router-id 10.91.0.2
  no bgp ebgp-requires-policy
+ bgp log-neighbor-changes
 ${lines.join('\n')}
 exit
 `,
-      'bfd\n profile fast\n  receive-interval 50\n  transmit-interval 50\n  detect-multiplier 3\n exit\nexit\n',
+      `bfd
+ profile fast
+  receive-interval ${BFD_MS}
+  transmit-interval ${BFD_MS}
+  detect-multiplier ${BFD_MULTIPLIER}
+ exit
+exit
+`,
     );
     const ours = new Tortied(namespaces, lane.ours);
     await ours.start({
@@ -271,8 +279,13 @@ exit
     bfdd.signalAll('SIGSTOP');
     await waitFor('detection', async () => (await ours.peer('10.91.0.2')).bfd?.flaps === flaps + 1, { everyMs: 20 });
     t.comment(`bfdd frozen: BFD Down after ${logged(ours, /BFD Down/, frozenAt)! - frozenAt} ms`);
-    await waitFor("bgpd's word for it", async () =>
-      /BFD Down/i.test(await frr.vtysh('bgpd', 'show bgp neighbors 10.91.0.1')),
+    // In its log, which keeps it: what it shows of the neighbour is the last end, of a collision that follows as well.
+    await waitFor(
+      "bgpd's word for it",
+      () => /NOTIFICATION.*: received from neighbor 10\.91\.0\.1 .*BFD Down/.test(frr.log()),
+      {
+        note: () => frr.log().slice(-2000),
+      },
     );
     bfdd.signalAll('SIGCONT');
     await allUp(ours, addresses, () => frr.log());
