@@ -19,7 +19,7 @@ import { until, type Arrived } from './until.js';
 const DAEMON = fileURLToPath(new URL('../daemon.js', import.meta.url));
 /** The program file of `bgpctl`. */
 export const CONTROL_PROGRAM = fileURLToPath(new URL('../bgpctl.js', import.meta.url));
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 60_000;
 
 export interface Exit {
   readonly code: number | null;

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { systemClock } from '../support/clock.js';
 import { runCommand } from './command.js';
 import type { Container } from './network.js';
 
@@ -12,6 +13,10 @@ export interface ProbeResult {
   /** The source address the other end sees; null = its witness did not answer. */
   readonly seenAs: string | null;
 }
+
+/** So often in a row nothing more has come, at this interval: it does not come any more. */
+const LOOKS = 20;
+const LOOK_MS = 100;
 
 const PROGRAM = fileURLToPath(new URL('./probe-child.js', import.meta.url));
 
@@ -97,7 +102,15 @@ export async function startTraffic(
       child.stdin.end();
       await closed;
       const sent = Number(text.split('\n')[1]);
-      return { sent, arrived: (await datagramsIn(to)) - before };
+      // What is not lost may still lie in a queue of a busy kernel: until all is there, or nothing more has come for long.
+      let arrived = -1;
+      for (let looks = 0; looks < LOOKS && arrived < sent; looks++) {
+        if (arrived >= 0) await new Promise<void>((resolve) => systemClock.after(LOOK_MS, resolve));
+        const now = (await datagramsIn(to)) - before;
+        if (now !== arrived) looks = 0;
+        arrived = now;
+      }
+      return { sent, arrived };
     },
   };
 }
