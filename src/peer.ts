@@ -200,6 +200,11 @@ export class Peer implements SessionListener {
     return trace.accepted ? undefined : describeRejection(chain.names, trace.decidedBy);
   }
 
+  /** Dynamic peers: whoever connects from the address is refused. */
+  get isKeptAway(): boolean {
+    return this.disabled || this.limits.heldDown !== undefined;
+  }
+
   /** Stale paths are still waited for. */
   get keepsStalePaths(): boolean {
     return this.#stalePaths.isWaiting;

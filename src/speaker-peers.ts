@@ -3,6 +3,7 @@
  * Adds, changes and removes them as settings and connections say.
  */
 import { CeaseSubcode, formatAddress, parseAddress, parsePrefix } from 'bgp-parse';
+import { changeOfOptions } from './config/diff.js';
 import type { SettingsDiff } from './config/diff.js';
 import type { ListenRangeSettings, PeerOptions, PeerSettings } from './config/settings.js';
 import type { UpdateGroup } from './export/update-group.js';
@@ -18,6 +19,8 @@ import { UnnumberedPeers, unnumberedInterface } from './unnumbered.js';
 export class SpeakerPeers {
   /** By session key (address, and interface of link-local ones). */
   readonly #peers = new Map<string, Peer>();
+  /** Keys of peers that are disabled when they are made again. */
+  readonly #disabled = new Set<string>();
   readonly #ranges: ListenRanges;
   readonly #unnumbered: UnnumberedPeers;
   readonly #clock: Clock;
@@ -48,6 +51,7 @@ export class SpeakerPeers {
 
   /** Every peer has been halted: another start finds nobody. */
   clear(): void {
+    for (const [key, peer] of this.#peers) if (peer.disabled) this.#disabled.add(key);
     this.#peers.clear();
     this.#ranges.forgetAll();
   }
@@ -127,8 +131,10 @@ export class SpeakerPeers {
         report.push(`peer ${peer.name}: removed, no listen range covers it any more`);
         continue;
       }
-      const change = changes.changed.find((candidate) => candidate.after.prefix === range.prefix);
-      if (change) report.push(...(await this.#changePeer(peer, range.peer, change.keys, change.effect)));
+      // Of the same range or of another one that covers it now.
+      const options = optionsOf(range, peer.options.interface);
+      const change = changeOfOptions(peer.options, options);
+      if (change) report.push(...(await this.#changePeer(peer, options, change.keys, change.effect)));
     }
     return report;
   }
@@ -156,19 +162,24 @@ export class SpeakerPeers {
     if (neighbour) return neighbour.session;
     const range = this.#ranges.find(address);
     if (!range) return undefined;
+    if (range.peer.shutdown) return 'refused';
     // It is back while its stale paths were waited for.
     const known = this.#peers.get(peerKey(address, interfaceName));
-    if (known?.dynamic) return known.limits.heldDown === undefined ? known.session : 'refused';
-    const options = interfaceName === undefined ? range.peer : { ...range.peer, interface: interfaceName };
+    if (known?.dynamic) return known.isKeptAway ? 'refused' : known.session;
     if (!this.#ranges.admit(peerKey(address, interfaceName), address)) return 'refused';
+    const peer = this.#addDynamic(address, optionsOf(range, interfaceName));
+    return peer.isKeptAway ? 'refused' : peer.session;
+  }
+
+  #addDynamic(address: Uint8Array, options: PeerOptions): Peer {
     const peer = this.#addPeer(address, options, true);
     peer.ended = () => {
-      // Its stale paths are waited for (RFC 4724); then it is forgotten.
-      if (peer.keepsStalePaths || peer.limits.heldDown !== undefined) return;
+      // Its stale paths are waited for (RFC 4724), or it is kept away, or it is just coming back; else it is forgotten.
+      if (peer.keepsStalePaths || peer.isKeptAway || !peer.session.stopped) return;
       if (this.#peers.get(peer.session.key) !== peer) return;
       void this.#removePeer(peer, CeaseSubcode.peerDeconfigured);
     };
-    return peer.session;
+    return peer;
   }
 
   withRibId(ribPeerId: number): Peer | undefined {
@@ -190,6 +201,7 @@ export class SpeakerPeers {
 
   #addPeer(address: Uint8Array, options: PeerOptions, dynamic: boolean): Peer {
     const peer = new Peer(address, options, dynamic, this.#host!);
+    peer.disabled = this.#disabled.delete(peer.session.key);
     this.#peers.set(peer.session.key, peer);
     return peer;
   }
@@ -211,16 +223,20 @@ export class SpeakerPeers {
     if (effect === 'session') {
       const { address, dynamic, disabled } = peer;
       await this.#removePeer(peer, CeaseSubcode.otherConfigurationChange);
-      if (dynamic) return [`${what}; the session was closed`];
-      const fresh = this.#addPeer(address, options, false);
-      fresh.disabled = disabled;
-      fresh.start();
+      if (disabled) this.#disabled.add(peer.session.key);
+      if (dynamic) {
+        // Who is away stays away.
+        if (disabled && this.#ranges.admit(peer.session.key, address)) this.#addDynamic(address, options);
+        return [`${what}; the session was closed`];
+      }
+      this.#addPeer(address, options, false).start();
       return [`${what}; the session was closed and opened again`];
     }
     const wasShutdown = peer.options.shutdown;
     peer.reconfigure(options);
     if (options.shutdown && !wasShutdown) void peer.stop(CeaseSubcode.administrativeShutdown);
-    else peer.start();
+    // Dynamic peers come by themselves.
+    else if (!peer.dynamic) peer.start();
     return [what];
   }
 
@@ -254,4 +270,9 @@ export class SpeakerPeers {
       if (range.peer.ttlSecurityHops !== undefined) this.#server.raiseRangeTtl(parsePrefix(range.prefix)!.bytes);
     }
   }
+}
+
+/** What a range says of a peer on this interface. */
+function optionsOf({ peer }: ListenRangeSettings, interfaceName: string | undefined): PeerOptions {
+  return interfaceName === undefined ? peer : { ...peer, interface: interfaceName };
 }

@@ -379,7 +379,9 @@ export class Speaker implements Queries {
         if (peer.options.shutdown) return `peer ${address} is shut down in the configuration`;
         peer.disabled = false;
         peer.limits.release();
-        peer.start();
+        // A dynamic peer comes by itself.
+        if (!peer.dynamic) peer.start();
+        else if (!peer.negotiated) peer.ended?.();
         break;
       case 'disable':
         peer.disabled = true;

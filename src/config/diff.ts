@@ -93,13 +93,25 @@ function diffPeers<T>(
     if (!previous) continue;
     const keys = changedOptions(options(previous), options(item));
     if (keys.length === 0) continue;
-    const effect = keys.some((key) => effectOf(key) === 'session') ? 'session' : 'live';
-    changed.push({ before: previous, after: item, keys, effect });
+    changed.push({ before: previous, after: item, keys, effect: effectOfAll(keys) });
   }
   return { ...diffLists(before, after, identity), changed };
 }
 
 type Options = PeerOptions & { readonly maxPeers?: number };
+
+/** What it takes to get from one peer's options to others; undefined = nothing. */
+export function changeOfOptions(
+  before: PeerOptions,
+  after: PeerOptions,
+): Pick<ChangedPeer<PeerOptions>, 'keys' | 'effect'> | undefined {
+  const keys = changedOptions(before, after);
+  return keys.length === 0 ? undefined : { keys, effect: effectOfAll(keys) };
+}
+
+function effectOfAll(keys: readonly OptionName[]): 'live' | 'session' {
+  return keys.some((key) => effectOf(key) === 'session') ? 'session' : 'live';
+}
 
 function changedOptions(before: Options, after: Options): OptionName[] {
   const names = Object.keys({ ...before, ...after }) as (OptionName | 'address')[];

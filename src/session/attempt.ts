@@ -180,10 +180,11 @@ export class Attempt implements ConnectionHandler, Timed {
           this.#owner.timers.add(this);
           break;
         case 'startHoldTimer':
-          this.#openDeadlineMs = 0;
+          this.#lastReceivedMs = this.#owner.clock.nowMs();
           this.#holdMs = this.negotiated!.holdTimeSeconds * 1000;
           this.#keepaliveMs = this.negotiated!.keepaliveTimeSeconds * 1000;
-          this.#lastReceivedMs = this.#owner.clock.nowMs();
+          // Without a hold time no timer runs (RFC 4271 §8.2.2), but nobody may wait in OpenConfirm for ever.
+          this.#openDeadlineMs = this.#holdMs > 0 ? 0 : this.#lastReceivedMs + this.#owner.openHoldMs;
           break;
         case 'restartHoldTimer':
           this.#lastReceivedMs = this.#owner.clock.nowMs();
@@ -198,6 +199,7 @@ export class Attempt implements ConnectionHandler, Timed {
           damp = true;
           break;
         case 'established':
+          this.#openDeadlineMs = 0;
           this.establishedAtMs = this.#owner.clock.nowMs();
           this.#unsentSinceMs = this.establishedAtMs;
           this.#owner.becameEstablished(this, this.negotiated!);
@@ -253,8 +255,10 @@ export class Attempt implements ConnectionHandler, Timed {
   expire(nowMs: number): void {
     const event = this.#overdue(nowMs);
     if (event === 'SendHoldTimerExpires') this.feed({ type: event }, 'send hold timer expired: the peer reads nothing');
-    else if (event)
-      this.feed({ type: event }, this.state === 'OpenSent' ? 'no OPEN from the peer' : 'hold timer expired');
+    else if (event) {
+      const missed = this.state === 'OpenSent' ? 'OPEN' : 'KEEPALIVE after its OPEN';
+      this.feed({ type: event }, this.#openDeadlineMs > 0 ? `no ${missed} from the peer` : 'hold timer expired');
+    }
   }
 
   #overdue(nowMs: number): 'HoldTimerExpires' | 'SendHoldTimerExpires' | undefined {
@@ -431,9 +435,12 @@ export class Attempt implements ConnectionHandler, Timed {
   #startRetry(): void {
     this.#cancelRetry?.();
     if (this.#owner.passive) return;
-    this.#cancelRetry = this.#owner.clock.after(this.#owner.connectRetryMs(this.state), () =>
-      this.feed({ type: 'ConnectRetryTimerExpires' }, this.#owner.unanswered()),
-    );
+    this.#cancelRetry = this.#owner.clock.after(this.#owner.connectRetryMs(this.state), () => {
+      const text = this.#owner.unanswered();
+      if (!this.#owner.passive) this.feed({ type: 'ConnectRetryTimerExpires' }, text);
+      // Passive by now: this was the last attempt.
+      else if (this.state === 'Connect') this.feed({ type: 'TcpConnectionFails' }, text);
+    });
   }
 
   // RFC 4271 §10: keepalives are spread over 0.75..1 of their time, so that sessions do not move in step; but they are a

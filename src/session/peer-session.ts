@@ -136,9 +136,12 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
 
   /** Takes settings that the running session does not depend on: who dials, how often, what is offered next time. */
   reconfigure(peer: PeerOptions): void {
+    const wasPassive = this.passive;
     this.#options = { ...this.#options, peer };
     this.passive = peer.passive || this.dynamic;
     this.#policy = new RestartPolicy(peer, this.random);
+    // A passive attempt has no timer that would dial some day.
+    if (wasPassive && !this.passive) this.retryNow();
   }
 
   /** Registers with the server and starts to dial or to wait. Nothing happens when it is started already. */

@@ -49,7 +49,7 @@ export interface SessionServerOptions {
 export interface RefusedConnections {
   /** Nobody is configured for the address. */
   readonly unknown: number;
-  /** The listen range is full, or its peer is held down (prefixLimit). */
+  /** The listen range is full or shut down, or its peer is held down (prefixLimit) or disabled. */
   readonly listenRange: number;
   /** Too many dynamic peers are not Established. */
   readonly pending: number;
