@@ -8,16 +8,7 @@
  * It never reads files and owns no module-level state: several speakers may live in one process.
  */
 import { randomInt } from 'node:crypto';
-import {
-  CeaseSubcode,
-  Origin,
-  encodeAttributes,
-  formatIpv4Number,
-  parseAddress,
-  parseIpv4Number,
-  parsePrefix,
-} from 'bgp-parse';
-import type { Family, Prefix } from 'bgp-parse';
+import { CeaseSubcode, formatIpv4Number, parseIpv4Number } from 'bgp-parse';
 import { Bfd } from './bfd/bfd.js';
 import type { BfdPort } from './bfd/port.js';
 import { diffSettings, untilRestart } from './config/diff.js';
@@ -29,13 +20,13 @@ import type { FibEvents, FibPort, KernelState } from './fib/port.js';
 import { fibDifferences, fibRow } from './fib-views.js';
 import { ForwardingCheck, hostDuties, hostWarnings, masqueradeDto } from './host.js';
 import { LinkWatch } from './link-watch.js';
-import { localNetworks } from './local-networks.js';
+import { LocalNetworks } from './local-networks.js';
 import { MonitorFeed } from './monitor-feed.js';
 import type { MonitorListener } from './monitor-feed.js';
+import { NodeAddresses, chooseRouterId } from './node-identity.js';
 import type { PeerHost } from './peer.js';
 import { Pipeline } from './pipeline.js';
 import type { PolicyFunction } from './policy/policy-function.js';
-import { bareAddress } from './session/address.js';
 import { Restart } from './restart.js';
 import { USUAL_MED_RULES } from './rib/rib.js';
 import { RouteWatch } from './route-watch.js';
@@ -46,8 +37,6 @@ import { SpeakerPolicies } from './speaker-policies.js';
 import { SpeakerViews } from './speaker-views.js';
 import type { Cancel, Clock } from './support/clock.js';
 import type { Log } from './support/log.js';
-import { deriveRouterId, readNodeAddresses } from './support/node-addresses.js';
-import type { NodeAddress } from './support/node-addresses.js';
 import { procSysctls } from './support/sysctls.js';
 import { readTcpMd5Counters } from './support/tcp-md5.js';
 import { packageVersion } from './support/version.js';
@@ -69,7 +58,6 @@ export type ApplyReport = readonly string[];
 
 /** Shared by all sessions: one read of a socket at a time is parsed in place. */
 const RECEIVE_BUFFER_OCTETS = 256 * 1024;
-const NODE_ADDRESSES_MS = 1000;
 
 /** Keys of the configuration that policies are made of. */
 const POLICY_KEYS = ['policies', 'prefixLists', 'asPathLists', 'communityLists', 'pools'] as const;
@@ -92,7 +80,7 @@ export class Speaker implements Queries {
   #kernel: KernelState | undefined;
   readonly #peers: SpeakerPeers;
   readonly #policies: SpeakerPolicies;
-  #originated = new Map<string, Prefix>();
+  #networks!: LocalNetworks;
   #restart: Restart | undefined;
   #routeWatch!: RouteWatch;
   /** `bgpctl drain`: until `undrain`. */
@@ -101,8 +89,7 @@ export class Speaker implements Queries {
   /** Kernel routes of a previous run were found at the start. */
   #adopted = false;
   readonly #listeners = new Set<MonitorListener>();
-  #nodeAddresses: readonly NodeAddress[] = [];
-  #nodeAddressesAtMs = -Infinity;
+  readonly #nodeAddresses: NodeAddresses;
   readonly #warnings: string[] = [];
   readonly #forwarding: ForwardingCheck;
   readonly #linkWatch = new LinkWatch();
@@ -114,6 +101,7 @@ export class Speaker implements Queries {
     this.#residentBytes = dependencies.residentBytes ?? (() => 0);
     this.#loopDelayMs = dependencies.loopDelayMs ?? (() => null);
     this.#peers = new SpeakerPeers(this.#clock, this.#log, () => this.#restart?.peersChanged());
+    this.#nodeAddresses = new NodeAddresses(this.#clock, this.#log);
     this.#forwarding = new ForwardingCheck(procSysctls, this.#log);
     this.#policies = new SpeakerPolicies({
       log: this.#log,
@@ -127,7 +115,7 @@ export class Speaker implements Queries {
   /** Reads the kernel, starts the sessions, opens the listeners. Rejects with what is wrong and what to do. */
   async start(): Promise<void> {
     const settings = this.#settings;
-    this.#routerId = this.#chooseRouterId(settings);
+    this.#routerId = chooseRouterId(settings, this.#log);
     const clusterId = settings.clusterId === undefined ? this.#routerId : parseIpv4Number(settings.clusterId)!;
     const identity = { asn: settings.asn, routerId: this.#routerId, clusterId };
     this.#server = new SessionServer(
@@ -138,7 +126,7 @@ export class Speaker implements Queries {
       },
       { clock: this.#clock, log: this.#log },
     );
-    this.#readNodeAddresses();
+    this.#nodeAddresses.read();
     this.#policies.check(settings);
     this.#peers.open(this.#server, settings.listenRanges);
     await this.#startKernelSide(settings);
@@ -168,6 +156,7 @@ export class Speaker implements Queries {
     });
     this.#routeWatch.watch(watchedPrefixes(settings));
     this.#policies.start(settings, this.#pipeline.rib);
+    this.#networks = new LocalNetworks(this.#pipeline.rib, this.#log);
     this.#views = new SpeakerViews(this.#pipeline, this.#clock, (id) => this.#peers.withRibId(id));
     this.#monitor = new MonitorFeed(this.#pipeline, this.#views, this.#clock, this.#listeners);
     this.#pipeline.holders.push((family, id) => this.#monitor.holds(family, id));
@@ -288,7 +277,6 @@ export class Speaker implements Queries {
     const before = this.#settings;
     await this.#close(CeaseSubcode.otherConfigurationChange, true);
     this.#peers.clear();
-    this.#originated = new Map();
     this.#settings = untilRestart(before, settings);
     try {
       await this.start();
@@ -451,7 +439,7 @@ export class Speaker implements Queries {
           ? []
           : // Over the end of a session that is no restart, everything does (RFC 8538 §4.1).
             (['ipv4-unicast', 'ipv6-unicast'] as const),
-      nodeAddresses: () => this.#readNodeAddresses(),
+      nodeAddresses: () => this.#nodeAddresses.read(),
       ownNextHop: (address) => this.#fib?.tellOwnNextHop(address),
       peerChanged: (peer) => {
         this.#monitor.peerChanged(peer);
@@ -496,7 +484,7 @@ export class Speaker implements Queries {
     const events: FibEvents = {
       kernelChanged: (state) => {
         this.#kernel = state;
-        this.#nodeAddressesAtMs = -Infinity;
+        this.#nodeAddresses.expire();
         if (!this.#pipeline) return;
         this.#linkWatch.changed(state, this.#peers.values());
         this.#followNetworks();
@@ -541,54 +529,11 @@ export class Speaker implements Queries {
     this.#warnings.push(text);
   }
 
-  /** Reading them takes the kernel 0.1 ms: too much for each of a thousand sessions that come up at once. */
-  #readNodeAddresses(): readonly NodeAddress[] {
-    const nowMs = this.#clock.nowMs();
-    if (nowMs - this.#nodeAddressesAtMs > NODE_ADDRESSES_MS) {
-      this.#nodeAddressesAtMs = nowMs;
-      try {
-        this.#nodeAddresses = readNodeAddresses();
-      } catch (error) {
-        // Without a descriptor to ask with, say: those of before have to do.
-        this.#log.error({ err: error }, "the node's addresses cannot be read; those of before are used");
-      }
-    }
-    return this.#nodeAddresses;
-  }
-
-  /** Originates what the settings and the kernel say now; takes back what they no longer say. */
+  /** Originates what the settings and the kernel say now. */
   #followNetworks(): void {
-    const { rib } = this.#pipeline;
-    const wanted = localNetworks(this.#settings.networks, this.#kernel);
-    for (const [text, prefix] of this.#originated) {
-      if (wanted.has(text)) continue;
-      rib.unoriginate(familyOf(prefix), prefix.bytes, prefix.length);
-      this.#log.info({ prefix: text }, `network ${text}: no longer originated`);
-    }
-    for (const [text, prefix] of wanted) {
-      if (this.#originated.has(text)) continue;
-      const nextHop = new Uint8Array(prefix.bytes.length);
-      const attributes = encodeAttributes({ origin: Origin.igp, asPath: [], nextHop });
-      rib.originate(familyOf(prefix), prefix.bytes, prefix.length, attributes);
-      this.#log.info({ prefix: text }, `network ${text}: originated`);
-    }
-    this.#originated = wanted;
-    this.#policies.networksChanged([...wanted.values()], this.#pipeline);
+    const networks = this.#networks.follow(this.#settings.networks, this.#kernel);
+    this.#policies.networksChanged(networks, this.#pipeline);
     this.#pipeline.schedule();
-  }
-
-  #chooseRouterId(settings: Settings): number {
-    if (settings.routerId !== undefined) return parseIpv4Number(settings.routerId)!;
-    const peers = settings.peers.flatMap((peer) => parseAddress(bareAddress(peer.address)) ?? []);
-    const ranges = settings.listenRanges.map((range) => parsePrefix(range.prefix)!.bytes);
-    const derived = deriveRouterId(readNodeAddresses(), [...peers, ...ranges]);
-    if (derived === undefined) {
-      throw new Error(
-        'no router id: this node has no IPv4 address to derive one from; set routerId in the configuration',
-      );
-    }
-    this.#log.info({ routerId: formatIpv4Number(derived) }, `router id ${formatIpv4Number(derived)}, derived`);
-    return derived;
   }
 }
 
@@ -599,8 +544,4 @@ function watchedPrefixes({ peers, listenRanges }: Settings): string[] {
 
 function describeForwarding({ multipath: { ebgp, ibgp, asPath }, fib: { backup } }: Settings): string {
   return `forwarding: up to ${ebgp} external and ${ibgp} internal paths, AS_PATH of the same ${asPath === 'length' ? 'length' : 'AS numbers'}, backups ${backup ? 'on' : 'off'}`;
-}
-
-function familyOf(prefix: Prefix): Family {
-  return prefix.bytes.length === 4 ? 'ipv4-unicast' : 'ipv6-unicast';
 }
