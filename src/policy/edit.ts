@@ -13,6 +13,8 @@ import type { NextHopRule, Subject } from './subject.js';
 import { readU32 } from './subject.js';
 
 const MAX_U32 = 0xffffffff;
+/** RFC 9494 §2.2. */
+const LLGR_STALE = 0xffff0006;
 /** Longest block of attributes. */
 const MAX_LENGTH = 65535;
 const OPTIONAL_TRANSITIVE = AttributeFlag.optional | AttributeFlag.transitive;
@@ -27,6 +29,8 @@ const WIDTHS: Readonly<Record<CommunityKind, number>> = { standard: 4, extended:
 interface CommunityEdit {
   readonly kind: CommunityKind;
   readonly removed: CommunitySet | 'all' | undefined;
+  /** LLGR_STALE stays: a last resort must not pass for a good route (RFC 9494 §4.3). Not where it is named itself. */
+  readonly keepsStale: boolean;
   /** Octets of those that come, one after the other. */
   readonly added: Uint8Array;
 }
@@ -166,14 +170,16 @@ export class Edit {
   }
 
   #writeCommunities(edit: CommunityEdit, bytes: Uint8Array, start: number, end: number): void {
-    const { kind, removed, added } = edit;
+    const { kind, removed, keepsStale, added } = edit;
     const width = WIDTHS[kind];
     const headerAt = this.#to;
     // Room for a long header; moved back when it is short.
     const valueAt = headerAt + 4;
     let to = valueAt;
     for (let at = start; at < end; at += width) {
-      if (removed === 'all' || removed?.has(kind, bytes, at)) continue;
+      if (removed === 'all' || removed?.has(kind, bytes, at)) {
+        if (!keepsStale || readU32(bytes, at) !== LLGR_STALE) continue;
+      }
       for (let i = 0; i < width; i++) this.#out[to++] = bytes[at + i]!;
     }
     for (let at = 0; at < added.length; at += width) {
@@ -253,10 +259,15 @@ function communityEdits(set: SetDefinition, list: (name: string) => readonly Com
     edits.push({
       kind,
       removed: of(replaced).length > 0 ? 'all' : going.length > 0 ? new CommunitySet(going) : undefined,
+      keepsStale: kind === 'standard' && !going.some(namesStale),
       added: Uint8Array.from(coming.flatMap(({ octets }) => [...octets])),
     });
   }
   return edits;
+}
+
+function namesStale({ octets, mask }: CommunityPattern): boolean {
+  return mask.every((octet) => octet === 255) && readU32(octets, 0) === LLGR_STALE;
 }
 
 function describeSet(set: SetDefinition): string {

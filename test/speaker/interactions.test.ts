@@ -181,3 +181,42 @@ t.test('ROUTE-REFRESH: subtypes that are not known are ignored, without the capa
   await plain.until((heard) => heard.announced.get(A) === 3, 'nor does this one');
   t.ok(node.best().includes(C), 'and nothing of the peer was stale');
 });
+
+t.test('LLGR and policy: neither import nor export policies take LLGR_STALE away unless they name it', async (t) => {
+  for (const [community, marked] of [
+    [{ replace: '64512:1' }, true],
+    [{ remove: '*:*' }, true],
+    [{ remove: ['65535:6', '65535:7'] }, false],
+  ] as const) {
+    const rig = new Rig(t);
+    const clock = new FakeClock();
+    const [from, to] = [rig.address(2), rig.address(3)];
+    const keys = { asn: 64512, passive: true, routeReflectorClient: true };
+    const gracefulRestart = { longLived: { staleTime: 3600 } };
+    const node = await rig.reflector({
+      address: rig.address(1),
+      clock,
+      config: {
+        policies: { tidy: { statements: [{ set: { community }, then: 'accept' }] } },
+        peers: [
+          { ...keys, address: from, gracefulRestart, import: 'tidy' },
+          { ...keys, address: to, gracefulRestart, export: 'tidy' },
+        ],
+      },
+    });
+    const talker = await rig.peer(node, { address: from, capabilities: capabilities({ longLived: true }) });
+    const listener = await rig.peer(node, { address: to, capabilities: capabilities({ longLived: true }) });
+    talker.announce([A], { nextHop: HOP, communities: [0xfc000007] });
+    await listener.until((heard) => heard.routes.has(A), 'the route');
+    await talker.close();
+    await until(() => node.peer(from).state !== 'Established', 'the loss');
+    clock.advance(60_000);
+    const wanted = marked ? /ffff0006/ : /^(?!.*ffff0006)/;
+    if (marked)
+      await listener.until((heard) => wanted.test(heard.attribute(A, 8) ?? ''), 'marked, whatever policy says');
+    else await until(() => [...node.speaker.routes({})!].every(({ stale }) => stale), 'stale');
+    t.match(listener.heard.attribute(A, 8) ?? '', wanted);
+    const [route] = [...node.speaker.routes({})!];
+    t.equal(route?.communities?.includes('65535:6') ?? false, marked, 'here, too');
+  }
+});
