@@ -116,14 +116,34 @@ t.test('policy test', async (t) => {
     for (const result of results) t.ok(result.steps.length > 0, result.reason);
   });
 
+  t.test('everything that show routes prints', async (t) => {
+    const route = {
+      prefix: '10.2.0.0/16',
+      asPath: [{ confedSequence: [65001] }, 64500, [1, 2]],
+      med: null,
+      peer: null,
+    };
+    const { code, err } = await test('--policy', 'out', '--export', '--route', JSON.stringify(route));
+    t.equal(code, 0, err);
+  });
+
   t.test('what cannot be', async (t) => {
     for (const [args, message] of [
       [['--policy', 'none', '--route', '10.0.0.0/8'], /no policy "none"/],
       [['--policy', 'in'], /one of --route ROUTE and --from-peer/],
       [['--policy', 'in', '--route', '10.0.0.1/8'], /not a prefix/],
       [['--policy', 'in', '--route', '{'], /not JSON/],
-      [['--policy', 'in', '--route', '10.0.0.0/8 colour=red'], /unknown key colour/],
+      [['--policy', 'in', '--route', '10.0.0.0/8 colour=red'], /unknown key "colour"/],
       [['--policy', 'in', '--route', '10.0.0.0/8 communities=red'], /not a community/],
+      [['--policy', 'in', '--route', '10.0.0.0/8 asPath=1,x'], /asPath must be a number, not "x"/],
+      [['--policy', 'in', '--route', '10.0.0.0/8 origin=bgp'], /origin "bgp" must be igp, egp/],
+      [['--policy', 'in', '--route', '10.0.0.0/8 nextHop=here'], /nextHop "here" is not an address/],
+      [['--policy', 'in', '--route', '{}'], /nothing is not a prefix/],
+      [['--policy', 'in', '--route', '{"prefix":"10.0.0.0/8","communities":5}'], /communities 5 must be a list/],
+      [
+        ['--policy', 'in', '--route', `{"prefix":"10.0.0.0/8","asPath":[${'1,'.repeat(17_000)}1]}`],
+        /longer than an attr/,
+      ],
     ] as const) {
       const { code, err } = await test(...args);
       t.equal(code, 2, err);

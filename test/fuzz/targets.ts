@@ -6,6 +6,7 @@ import { control } from './targets/control.js';
 import { features } from './targets/features.js';
 import { fsm } from './targets/fsm.js';
 import { netlinkTarget } from './targets/netlink.js';
+import { policy } from './targets/policy.js';
 import { speaker } from './targets/speaker.js';
 import type { Target } from './target.js';
 
@@ -17,5 +18,6 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   netlink: netlinkTarget,
   bfd,
   config,
+  policy,
   control,
 };
