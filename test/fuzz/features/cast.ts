@@ -25,6 +25,8 @@ export interface Actor {
   readonly asn: number;
   readonly part: Part;
   readonly addPath: boolean;
+  /** It offers enhanced route refresh (RFC 7313); the others say its words all the same, which then mean something else. */
+  readonly enhanced: boolean;
   /** In percent. */
   readonly damage: number;
 }
@@ -35,6 +37,7 @@ const actor = (last: number, part: Part, asn: number, addPath: boolean, damage: 
   asn,
   part,
   addPath,
+  enhanced: last % 2 === 0 || part === 'limited',
   damage,
 });
 

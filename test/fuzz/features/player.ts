@@ -45,6 +45,15 @@ export class Player {
     return this.#longLivedEnds.size === 0 && this.#stale.size === 0;
   }
 
+  /** How many prefixes of a family count: stale ones do not before they are heard again. */
+  counted(afi: number): number {
+    return [...this.said.keys()].filter((prefix) => prefix.startsWith(`${afi}/`) && this.counts(prefix)).length;
+  }
+
+  counts(prefix: string): boolean {
+    return this.said.has(prefix) && !this.#stale.has(prefix);
+  }
+
   apply(body: Uint8Array): Verdict {
     const { verdict, changes, endOfRib } = readUpdate(body, this.session);
     for (const [prefix, kept] of changes) {
@@ -61,6 +70,7 @@ export class Player {
 
   /** The speaker has been told that all is said again, or will be. */
   refresh(afi: number, subtype: number): void {
+    if (!this.who.enhanced) return;
     if (subtype === 1) for (const prefix of this.said.keys()) if (prefix.startsWith(`${afi}/`)) this.#stale.add(prefix);
     if (subtype === 2) this.#sweep(afi);
   }

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { parseConfig } from '../../../src/index.js';
 import { MemoryNetwork } from '../../fixtures/memory-network.js';
 import type { MemoryEnd } from '../../fixtures/memory-network.js';
-import { KEEPALIVE, attribute, message, open, u32, updateBody, usualCapabilities } from '../../malformed/fixtures/compose.js'; // prettier-ignore
+import { ENHANCED_REFRESH, KEEPALIVE, attribute, message, open, u32, updateBody, usualCapabilities } from '../../malformed/fixtures/compose.js'; // prettier-ignore
 import type { Kept } from '../../malformed/fixtures/reference.js';
 import { LOCAL_ASN, segmentsOf } from '../../malformed/fixtures/rig.js';
 import { Verdict } from '../../malformed/fixtures/rules.js';
@@ -219,6 +219,7 @@ class Scene {
     if (who.addPath) capabilities.push([69, 8, 0, 1, 1, 2, 0, 2, 1, 2]);
     if (who.part === 'leaky') capabilities.push([9, 1, FAR_ROLE[this.fixed.leakyRole]]);
     if (who.part === 'large') capabilities.push([6, 0]);
+    if (who.enhanced) capabilities.push([...ENHANCED_REFRESH]);
     if (player.isGraceful) {
       const forwards = (afi: number): number => (preserved.includes(afi) ? 0x80 : 0);
       capabilities.push([64, 10, 0, RESTART_SECONDS, 0, 1, 1, forwards(1), 0, 2, 1, forwards(2)]);
@@ -288,8 +289,8 @@ class Scene {
     const afi = 1 + random.below(2);
     const octets = afi === 1 ? [24, 100, 23, random.below(LIMITED_PREFIXES)] : [48, 0x20, 1, 0xd, 0xb8, 23, random.below(LIMITED_PREFIXES)]; // prettier-ignore
     const prefix = `${afi}/${octets[0]}/${Buffer.from(octets.slice(1)).toString('hex')}`;
-    const isNew = !player.said.has(prefix);
-    const held = [...player.said.keys()].filter((key) => key.startsWith(`${afi}/`)).length;
+    const isNew = !player.counts(prefix);
+    const held = player.counted(afi);
     if (random.chance(40)) {
       const body = afi === 1 ? updateBody([], [], octets) : updateBody([attribute(0x80, 15, [0, 2, 1, ...octets])]);
       this.#send(player, body);

@@ -14,7 +14,7 @@ import type { RouteDto } from '../../../src/index.js';
 import { FakeClock } from '../../fixtures/fake-clock.js';
 import { MemoryNetwork } from '../../fixtures/memory-network.js';
 import type { MemoryEnd } from '../../fixtures/memory-network.js';
-import { KEEPALIVE, message, open, usualCapabilities } from '../../malformed/fixtures/compose.js';
+import { ENHANCED_REFRESH, KEEPALIVE, message, open, usualCapabilities } from '../../malformed/fixtures/compose.js';
 import { readUpdate } from '../../malformed/fixtures/reference.js';
 import type { Kept, ReferenceSession } from '../../malformed/fixtures/reference.js';
 import { LOCAL_ASN, ROUTER_ID, passedOn, readable, sizeOf } from '../../malformed/fixtures/rig.js';
@@ -44,6 +44,8 @@ interface Kind {
   readonly identifier: readonly number[];
   readonly asn: number;
   readonly session: ReferenceSession;
+  /** It offers enhanced route refresh (RFC 7313). */
+  readonly enhanced: boolean;
   readonly options: Record<string, unknown>;
 }
 
@@ -55,6 +57,7 @@ const KINDS: readonly Kind[] = [
     identifier: [10, 0, 0, 11],
     asn: 65011,
     session: { external: true, fourOctetAs: true, peerAsn: 65011, afis: [1, 2] },
+    enhanced: true,
     options: { ...external, asSets },
   },
   {
@@ -62,6 +65,7 @@ const KINDS: readonly Kind[] = [
     identifier: [10, 0, 0, 12],
     asn: LOCAL_ASN,
     session: { external: false, fourOctetAs: false, peerAsn: LOCAL_ASN, afis: [1, 2] },
+    enhanced: false,
     options: { routeReflectorClient: true, asSets },
   },
   {
@@ -77,6 +81,7 @@ const KINDS: readonly Kind[] = [
       extendedNextHop: true,
       refusesAsSets: true,
     },
+    enhanced: true,
     options: { ...external, addPath: { receive: true }, extendedNextHop: true },
   },
 ];
@@ -107,7 +112,7 @@ class Hostile {
 
   refresh(body: Uint8Array): void {
     const afi = (body[0]! << 8) | body[1]!;
-    if (body[3] !== 1 || !this.kind.session.afis.includes(afi)) return;
+    if (!this.kind.enhanced || body[3] !== 1 || !this.kind.session.afis.includes(afi)) return;
     if (body[2] === 1) for (const prefix of this.said.keys()) if (prefix.startsWith(`${afi}/`)) this.#stale.add(prefix);
     if (body[2] === 2) this.#sweep(afi);
   }
@@ -287,6 +292,7 @@ class Scene {
     }
     const capabilities = usualCapabilities(asn, session.fourOctetAs);
     if (session.addPath) capabilities.push([69, 8, 0, 1, 1, 2, 0, 2, 1, 2]);
+    if (kind.enhanced) capabilities.push([...ENHANCED_REFRESH]);
     if (session.extendedNextHop) capabilities.push([5, 6, 0, 1, 0, 1, 0, 2]);
     this.#send(end, open({ asn: asn > 0xffff ? 23456 : asn, identifier, holdTime: 0, capabilities }));
     this.#send(end, KEEPALIVE);
