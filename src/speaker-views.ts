@@ -206,6 +206,12 @@ export class SpeakerViews {
           `${member.group.tooLong} times routes were not told, or taken back: their attributes do not fit into ${maxMessageLength} octets${maxMessageLength > 4096 ? '' : ', and there are no extended messages (RFC 8654)'}`,
         );
       }
+      const unsaid = member?.group.parameters.nextHop ? member.group.unencodable - member.group.tooLong : 0;
+      if (unsaid > 0) {
+        notes.push(
+          `${unsaid} times ${family} routes were not told, or taken back: the peer cannot be told their next hop (link-local of another link, or of another family: nextHopSelf, extendedNextHop)`,
+        );
+      }
       if (member && !member.group.parameters.nextHop) {
         notes.push(`no own next hop for ${member.group.parameters.family} on the session's interface`);
       }

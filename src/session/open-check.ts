@@ -7,6 +7,8 @@ import type { OpenMessage } from 'bgp-parse';
 
 export interface OpenExpectation {
   readonly localAsn: number;
+  /** The AS number of our own OPEN, where that is another one (`localAs`). */
+  readonly offeredAsn?: number | undefined;
   /** Ours, unsigned 32-bit. */
   readonly localIdentifier: number;
   /** The peer's AS as configured. */
@@ -67,12 +69,13 @@ function realAsn(open: OpenMessage): number {
   return open.asn;
 }
 
-function checkAsn(peerAsn: number, { localAsn, peerAsn: wanted }: OpenExpectation): void {
+function checkAsn(peerAsn: number, { localAsn, offeredAsn, peerAsn: wanted }: OpenExpectation): void {
   // RFC 7607 §2.
   if (peerAsn === 0) throw badAsn(peerAsn, 'AS 0');
   if (wanted === 'internal' && peerAsn !== localAsn)
     throw badAsn(peerAsn, `AS ${peerAsn}, expected ${localAsn} (internal)`);
-  if (wanted === 'external' && peerAsn === localAsn)
+  // To a peer of the AS that we say we are, the session would be an internal one.
+  if (wanted === 'external' && (peerAsn === localAsn || peerAsn === offeredAsn))
     throw badAsn(peerAsn, `AS ${peerAsn} is our own, expected another (external)`);
   if (typeof wanted === 'number' && peerAsn !== wanted) throw badAsn(peerAsn, `AS ${peerAsn}, expected ${wanted}`);
 }

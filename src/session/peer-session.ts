@@ -14,6 +14,7 @@ import {
   RouteRefreshSubtype,
   describeNotification,
   encodeRouteRefresh,
+  findCapability,
   formatAddress,
   parseAddress,
   shutdownData,
@@ -382,7 +383,9 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
   agree(attempt: Attempt, sent: OpenMessage, received: OpenMessage): Negotiated | false {
     const { localAsn, routerId, peer } = this.#options;
     const { role, roleStrict } = peer;
-    const peerAsn = checkOpen(received, { localAsn, localIdentifier: routerId, peerAsn: peer.asn, role, roleStrict });
+    const offeredAsn = findCapability(sent.capabilities, 'fourOctetAs')?.asn ?? sent.asn;
+    const expected = { localAsn, offeredAsn, localIdentifier: routerId, peerAsn: peer.asn, role, roleStrict };
+    const peerAsn = checkOpen(received, expected);
     const connection = attempt.connection!;
     const negotiated = negotiate(sent, received, {
       localAsn,
@@ -401,9 +404,8 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     return this.#other(attempt)?.state === 'OpenSent' && this.#shouldLose(attempt, attempt.negotiated!);
   }
 
-  #shouldLose(attempt: Attempt, { peerIdentifier, peerAsn }: Negotiated): boolean {
-    const { routerId, localAsn } = this.#options;
-    const local = { identifier: routerId, asn: localAsn };
+  #shouldLose(attempt: Attempt, { peerIdentifier, peerAsn, offeredAsn }: Negotiated): boolean {
+    const local = { identifier: this.#options.routerId, asn: offeredAsn };
     return preferredInitiator(local, { identifier: peerIdentifier, asn: peerAsn }) !== attempt.initiator;
   }
 
@@ -417,9 +419,10 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
       establishedForMs: other.state === 'Established' ? this.clock.nowMs() - other.establishedAtMs : 0,
       gracefulRestart: mayRestart(other.negotiated),
     };
-    const { routerId, localAsn } = this.#options;
+    // Both ends must compare the same: with `localAs` the peer knows us by that one.
+    const local = { identifier: this.#options.routerId, asn: negotiated.offeredAsn };
     const peer = { identifier: negotiated.peerIdentifier, asn: negotiated.peerAsn };
-    const verdict = collide(attempt, existing, { identifier: routerId, asn: localAsn }, peer);
+    const verdict = collide(attempt, existing, local, peer);
     if (verdict === 'closeNewer') attempt.feed({ type: 'OpenCollisionDump' }, 'connection collision');
     else if (verdict === 'closeExisting') {
       // RFC 4724 §5: the old connection has failed, as far as routes are concerned.

@@ -1,6 +1,7 @@
 /** Two sessions over real TCP on loopback: RFC 4271 §6.8 and §8 as they look from outside. */
 import t from 'tap';
 import { formatIpv4Number } from 'bgp-parse';
+import { RawPeer, rawOpen } from '../fixtures/raw-peer.js';
 import { openHost, until } from '../fixtures/session-rig.js';
 
 t.test('one dials, one accepts: both are Established and agree', async (t) => {
@@ -51,5 +52,32 @@ t.test('both dial at once, again and again: one connection survives', async (t) 
     t.equal(left.listener.negotiated?.localPort, right.listener.negotiated?.peerPort, 'the same connection');
     t.equal(left.listener.negotiated?.peerPort, right.listener.negotiated?.localPort);
     await Promise.all([a.close(), b.close()]);
+  }
+});
+
+t.test('collision with equal identifiers: it is the AS number that the peer sees of us that counts', async (t) => {
+  // RFC 6286 §2.3: the larger one. Our real one is 64512.
+  for (const [localAs, asn, stays] of [
+    [64700, 64600, 'ours'],
+    [64300, 64400, "the peer's"],
+  ] as const) {
+    const here = '127.0.72.11';
+    const there = '127.0.72.12';
+    const raw = await RawPeer.listen(there);
+    const host = await openHost(here);
+    t.teardown(() => Promise.all([raw.close(), host.close()]));
+    const options = { asn, localAs: { asn: localAs, noPrepend: false, replaceAs: false, dualAs: false } };
+    const { session } = host.session(there, { ...options, routerId: 9, port: raw.port });
+    session.start();
+    const ours = await raw.connection(0);
+    const theirs = await raw.dial(here, host.port, there);
+    await Promise.all([ours.open(), theirs.open()]);
+    const open = rawOpen({ asn, identifier: 9, capabilities: [{ kind: 'fourOctetAs', asn }] });
+    const [kept, lost] = localAs > asn ? [ours, theirs] : [theirs, ours];
+    kept.send(open);
+    lost.send(open);
+    const { code, subcode } = await lost.notification();
+    t.same([code, subcode], [6, 7], `${localAs}: ${stays} stays`);
+    t.notOk(kept.closed);
   }
 });

@@ -82,6 +82,8 @@ t.test('OPEN check', (t) => {
     const check = (): number => checkOpen({ ...OPEN, ...open }, { ...local, peerAsn });
     t.throws(check, { name: 'BgpError', code: 2, subcode }, `${JSON.stringify(open)} as ${peerAsn}`);
   }
+  const asPeers = (): number => checkOpen(OPEN, { ...local, offeredAsn: 65001, peerAsn: 'external' });
+  t.throws(asPeers, { name: 'BgpError', code: 2, subcode: 2 }, 'localAs is the AS number of the peer');
   t.end();
 });
 

@@ -260,3 +260,25 @@ t.test('families beyond unicast are not negotiated, and what comes of them is no
   t.equal(reflector.peer(address).state, 'Established');
   t.equal(reflector.peer(address).malformedUpdates, 0);
 });
+
+t.test('a next hop that a peer cannot be told: the route is not told, and show peer says why', async (t) => {
+  const capabilities: Capability[] = [
+    { kind: 'multiprotocol', afi: 1, safi: 1 },
+    { kind: 'fourOctetAs', asn: OWN },
+    { kind: 'extendedNextHop', entries: [{ afi: 1, safi: 1, nextHopAfi: 2 }] },
+  ];
+  const rig = new Rig(t);
+  const [from, to] = [rig.address(2), rig.address(3)];
+  const peers = [from, to].map((address) => ({
+    ...{ address, asn: OWN, passive: true, routeReflectorClient: true, extendedNextHop: address === from },
+  }));
+  const reflector = await rig.reflector({ address: rig.address(1), config: { peers } });
+  const talker = await rig.peer(reflector, { address: from, capabilities });
+  const listener = await rig.peer(reflector, { address: to });
+  const reach = [0, 1, 1, 16, ...[0x20, 0x01, 0x0d, 0xb8, ...new Array<number>(11).fill(0), 1], 0, 24, 10, 1, 0];
+  talker.announce(['10.9.0.0/24'], { nextHop: HOP, raw: [{ flags: 0x80, code: 14, value: reach }] });
+  await listener.until((heard) => heard.routes.has('10.9.0.0/24'), 'the other route');
+  t.ok(reflector.best().includes(P));
+  t.notOk(listener.heard.routes.has(P), 'RFC 8950: not agreed on with this peer');
+  t.match(reflector.peer(to).notes.join(), /1 times ipv4-unicast routes were not told.*next hop/);
+});
