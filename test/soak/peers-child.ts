@@ -95,6 +95,8 @@ export type PeersCommand =
   | { readonly mirror: { readonly port: number } };
 
 const TICK_MS = 100;
+const FIRST_RESET_TICK = 5;
+const FIRST_PAUSE_TICK = 10;
 const STALL_TICK_MS = 10;
 const CONNECT_EVERY_MS = 30;
 /** Two KEEPALIVEs of 1 s fit into the hold time: with so much between them they do not. */
@@ -326,6 +328,7 @@ class Peers {
   #resets = 0;
   #pauses = 0;
   #changes = 0;
+  #ticks = 0;
   #churning = false;
   readonly #bfd: BfdHandle[];
   #bfdFlaps = 0;
@@ -488,14 +491,16 @@ class Peers {
       peer.unsay(gone);
       peer.say(said);
     }
-    if (random.below(12) === 0) {
+    // Now and then, and once at least.
+    this.#ticks++;
+    if (random.below(12) === 0 || this.#ticks === FIRST_RESET_TICK) {
       this.#resets++;
       const peer = busy[random.below(busy.length)]!;
       // Some of those that restart gracefully stay away for longer than they said.
       const awayMs = peer.plan.graceful ? random.below(1.5 * RESTART_SECONDS * 1000) : 20;
       peer.reset(random.below(6), awayMs);
     }
-    if (random.below(15) === 0) {
+    if (random.below(15) === 0 || this.#ticks === FIRST_PAUSE_TICK) {
       const slow = busy.filter(({ plan, established, paused }) => plan.part === 'slow' && established && !paused);
       const peer = slow[random.below(slow.length)];
       if (peer !== undefined) {

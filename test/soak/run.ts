@@ -43,7 +43,8 @@ heard         ${peers.updatesHeard} updates, ${peers.keepalivesHeard} keepalives
 longest gap   ${peers.longestGapMs} ms (witness ${peers.gapsByPart.witness}, churner ${peers.gapsByPart.churner}, slow ${peers.gapsByPart.slow}); the measuring peers themselves were late by ${peers.ownDelayMs} ms at most
 late          ${peers.lateKeepalives} gaps over 1.5 s; ${peers.unexpected.length} sessions lost that nobody ended,
               ${peers.starved} lost because the peers themselves got no processor for 1.8 s or more
-loop delay    ${JSON.stringify(loopDelayMs)} ms; of an idle process beside it ${JSON.stringify(result.machineDelayMs)} ms
+loop delay    ${JSON.stringify(loopDelayMs)} ms; of an idle process beside it ${JSON.stringify(result.machineDelayMs)} ms;
+              the daemon waited for a processor for ${result.starvedMs} ms of 3 s at most
 RSS           ${range(resident)} (after the first third)
   without V8  ${range(settled(result.uncommitted))} (without what V8 has taken for its heaps)
 heap          ${range(heap)} (main thread, after collections, after the first third)

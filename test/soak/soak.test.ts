@@ -25,5 +25,6 @@ t.test('soak', needsNamespaces(), async (t) => {
   t.ok(result.kernelRoutes > 100, `${result.kernelRoutes} routes in the kernel`);
   for (const line of result.said.slice(-40)) t.comment(line);
   t.comment(`an idle process beside it was late by ${JSON.stringify(result.machineDelayMs)} ms`);
+  t.comment(`the daemon waited for a processor for ${result.starvedMs} ms of 3 s at most`);
   t.same(verdict(result), []);
 });

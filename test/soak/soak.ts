@@ -53,6 +53,8 @@ export interface SoakResult {
   readonly loopDelayMs: SummaryDto['loopDelayMs'];
   /** How late the machine ran a process without work. */
   readonly machineDelayMs: MachineDelay;
+  /** The longest that the daemon waited for a processor in a few seconds, ms: what it said late for that is not its fault. */
+  readonly starvedMs: number;
   readonly gracefulCount: number;
   readonly addPathCount: number;
   readonly bfdSessions: number;
@@ -68,6 +70,8 @@ export interface SoakResult {
 }
 
 const MB = 1024 * 1024;
+/** Of a second and more each: as many as a gap between two keepalives spans. */
+const STARVED_SAMPLES = 3;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function plansOf(): PeerPlan[] {
@@ -198,6 +202,12 @@ class SoakDaemon {
   residentBytes(): number {
     const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  }
+
+  /** How long its main thread has waited for a processor so far, ms. */
+  waitedMs(): number {
+    const { pid } = this.#child;
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
   }
 
   async heap(): Promise<HeapAnswer> {
@@ -334,6 +344,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     const heap: Sample[] = [];
     const otherHeaps: Sample[] = [];
     const uncommitted: Sample[] = [];
+    const waited: number[] = [];
     let reloads = 0;
     let noise = 0;
     let nextHeap = 0;
@@ -345,6 +356,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       if (at >= seconds) break;
       if (!daemon.running) throw new Error(`tortied has ended: ${daemon.log().slice(-3000)}`);
       resident.push({ seconds: at, value: daemon.residentBytes() / MB });
+      waited.push(daemon.waitedMs());
       disturb(random, noise++);
       if (at >= nextReload) {
         nextReload = at + 4;
@@ -408,6 +420,9 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       reloads,
       noise,
       machineDelayMs,
+      starvedMs: Math.round(
+        Math.max(0, ...waited.map((ms, index) => ms - waited[Math.max(0, index - STARVED_SAMPLES)]!)),
+      ),
       gracefulCount: plans.filter(({ graceful }) => graceful).length,
       addPathCount: plans.filter(({ addPath }) => addPath).length,
       bfdSessions: plans.filter(({ bfd }) => bfd).length,
