@@ -10,7 +10,7 @@ import { Namespaces } from '../interop/fixtures/namespace.js';
 import { waitFor } from '../interop/fixtures/process.js';
 import { BirdDaemon, Tortied, skipWithout } from './fixtures/daemons.js';
 
-t.setTimeout(240_000);
+t.setTimeout(300_000);
 
 const ROUTES = Number(process.env['TORTIE_BFD_ROUTES'] ?? 200_000);
 const INTERVAL_MS = Number(process.env['TORTIE_BFD_MS'] ?? 100);

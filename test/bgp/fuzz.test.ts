@@ -102,7 +102,7 @@ const seeds: Uint8Array[] = [
 ];
 
 // A few seconds alone, more on a busy machine.
-t.setTimeout(180_000);
+t.setTimeout(300_000);
 
 const RANKING = [
   'origin', 'med', 'localPref', 'asPathHops', 'neighborAs', 'originAs', 'hasAsSet', 'hasConfedSegments', 'hasMed',

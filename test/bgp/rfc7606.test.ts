@@ -76,7 +76,7 @@ function expected(code: number, flags: number, length: number, external: boolean
 }
 
 // A few seconds alone, more on a busy machine.
-t.setTimeout(180_000);
+t.setTimeout(300_000);
 
 for (const external of [false, true]) {
   const context = { external, fourOctetAs: true, mpNextHop: false };

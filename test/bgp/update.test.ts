@@ -99,7 +99,7 @@ t.test('End-of-RIB (RFC 4724 §2)', (t) => {
 });
 
 // A few seconds alone, more on a busy machine.
-t.setTimeout(180_000);
+t.setTimeout(300_000);
 
 const context = { external: false, fourOctetAs: true };
 

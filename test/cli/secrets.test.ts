@@ -15,7 +15,7 @@ import { GROUP_KEYS, PEER_KEYS, RANGE_KEYS, ROOT_KEYS } from '../../src/config/s
 import { temporaryDirectory } from '../control/fake-queries.js';
 import { ask, until } from '../control/harness.js';
 
-t.setTimeout(90_000);
+t.setTimeout(300_000);
 
 const program = (name: string): string => fileURLToPath(new URL(`../../src/${name}.js`, import.meta.url));
 const [DAEMON, CONTROL] = [program('daemon'), program('bgpctl')];
@@ -40,7 +40,7 @@ function env(): NodeJS.ProcessEnv {
 }
 
 function run(script: string, ...args: string[]): string {
-  const { stdout, stderr } = spawnSync(execPath, [script, ...args], { encoding: 'utf8', env: env(), timeout: 20_000 });
+  const { stdout, stderr } = spawnSync(execPath, [script, ...args], { encoding: 'utf8', env: env(), timeout: 60_000 });
   return stdout + stderr;
 }
 

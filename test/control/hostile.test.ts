@@ -8,7 +8,7 @@ import t from 'tap';
 import { Random } from '../fuzz/random.js';
 import { ask, startHarness, until, type Harness, type Where } from './harness.js';
 
-t.setTimeout(90_000);
+t.setTimeout(300_000);
 
 const TOKEN = 'a-token-of-thirty-two-characters';
 

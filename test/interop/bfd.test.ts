@@ -10,7 +10,7 @@ import { Namespaces } from './fixtures/namespace.js';
 import type { Lane, Namespace } from './fixtures/namespace.js';
 import { DaemonProcess, waitFor } from './fixtures/process.js';
 
-t.setTimeout(180_000);
+t.setTimeout(300_000);
 
 const BFD = { minTxMs: BFD_MS, minRxMs: BFD_MS, multiplier: BFD_MULTIPLIER };
 const ASN = 65101;

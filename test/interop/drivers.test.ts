@@ -15,7 +15,7 @@ import { Openbgpd } from './fixtures/openbgpd.js';
 import { Pair } from './fixtures/pair.js';
 import { runSuite, skipWithout } from './fixtures/suite.js';
 
-t.setTimeout(240_000);
+t.setTimeout(300_000);
 
 const drivers: (() => Driver)[] = [
   () => new Frr(),

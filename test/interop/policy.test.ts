@@ -9,7 +9,7 @@ import { OUR_ASN, Pair } from './fixtures/pair.js';
 import { skipWithout } from './fixtures/suite.js';
 import { Tortie } from './fixtures/tortie.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const keys = (med: number): object => ({
   prefixLists: { unwanted: ['10.41.0.0/16 le 24', 'fd41::/16 le 64'] },

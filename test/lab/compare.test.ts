@@ -15,7 +15,7 @@ t.test('its arguments', async (t) => {
 t.test('three set-ups, in two ways', { skip: cannotRunLab() }, async (t) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [BGPCTL, 'lab', 'compare', '0.1'], {
     encoding: 'utf8',
-    timeout: 120_000,
+    timeout: 300_000,
   });
   t.equal(status, 0, stdout + stderr);
   for (const name of ['plain routing', 'VXLAN', 'bridged segment']) {

@@ -15,7 +15,7 @@ import { UNIT_CAPABILITIES, unprivilegedWrapper } from '../../src/lab/unprivileg
 import { temporaryDirectory } from '../control/fake-queries.js';
 import { cannotRunLab, skipUnless, testNetwork } from './lab-fixture.js';
 
-t.setTimeout(90_000);
+t.setTimeout(300_000);
 
 const WAIT_MS = 40_000;
 const UNIT = readFileSync(new URL('../../../examples/systemd/tortied.service', import.meta.url), 'utf8');

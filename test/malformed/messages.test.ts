@@ -14,7 +14,7 @@ type State = (typeof STATES)[number];
 /** RFC 6608 §3. */
 const UNEXPECTED: Readonly<Record<State, number>> = { OpenSent: 1, OpenConfirm: 2, Established: 3 };
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 /** Sends octets in a fresh session of this state; checks that it ends with this NOTIFICATION (undefined = without). */
 function ends(

@@ -34,7 +34,7 @@ const extended = (...parameters: number[][]): number[] => {
   return [255, all.length >> 8, all.length & 255, ...all];
 };
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 /** Sends the OPEN, and a KEEPALIVE behind it; the NOTIFICATION in answer, undefined when the session came up. */
 function attempt(rig: Rig, bytes: Uint8Array): { code: number; subcode: number; data: Uint8Array } | undefined {

@@ -8,7 +8,7 @@ import { Rig, until } from './fixtures/rig.js';
 import type { Reflector, ScriptedPeer } from './fixtures/rig.js';
 import { announce, endOfRib, withdraw } from './fixtures/say.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const CLIENTS = 8;
 const NON_CLIENTS = 3;

@@ -13,7 +13,7 @@ import { hostAddress } from '../../src/lab/scenarios.js';
 import type { SitePlan } from '../../src/lab/scenarios.js';
 import { cannotRunLab, testNetwork, untilEstablished } from '../lab/lab-fixture.js';
 
-t.setTimeout(240_000);
+t.setTimeout(300_000);
 
 const WAIT_MS = 30_000;
 /** Short, so that the end of the graceful restart is part of the test. */
@@ -73,7 +73,7 @@ for (const [what, clusters] of [
   ['of one cluster', ['10.9.9.9', '10.9.9.9']],
   ['of two clusters', ['10.9.0.1', '10.9.0.2']],
 ] as const) {
-  t.test(`two reflectors ${what}`, { skip: cannotRunLab(), timeout: 120_000 }, async (t) => {
+  t.test(`two reflectors ${what}`, { skip: cannotRunLab(), timeout: 300_000 }, async (t) => {
     const { network, segment, watch } = await testNetwork(t);
     const plans = [
       reflectorPlan(10, clusters[0]),

@@ -8,7 +8,7 @@ import type { Reflector, ScriptedPeer } from './fixtures/rig.js';
 import type { Heard } from './fixtures/heard.js';
 import { announce } from './fixtures/say.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const HOP = '192.0.2.1';
 const TABLE = blocks(20, 5000);

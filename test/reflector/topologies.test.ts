@@ -4,7 +4,7 @@ import { Rig, until } from './fixtures/rig.js';
 import type { Reflector, ScriptedPeer } from './fixtures/rig.js';
 import { quad } from './fixtures/say.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const HOP = '192.0.2.1';
 const X = '10.1.0.0/24';

@@ -5,7 +5,7 @@ import { settled, slopePerHour } from './figures.js';
 import { soak } from './soak.js';
 import { verdict } from './verdict.js';
 
-t.setTimeout(200_000);
+t.setTimeout(300_000);
 
 t.test('slope and settled part of a series', (t) => {
   const line = [0, 1, 2, 3, 4, 5].map((n) => ({ seconds: n * 60, value: 10 + n }));

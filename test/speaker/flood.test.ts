@@ -11,7 +11,7 @@ import { rawOpen } from '../fixtures/raw-peer.js';
 import { Rig, until } from '../reflector/fixtures/rig.js';
 import type { Reflector } from '../reflector/fixtures/rig.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const HOLD_SECONDS = 3;
 

@@ -10,7 +10,7 @@ import { Rig, blocks, until } from '../reflector/fixtures/rig.js';
 
 const HOP = '192.0.2.1';
 
-t.setTimeout(60_000);
+t.setTimeout(300_000);
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => 65_000 + (index % 500));
 
 /** AS_PATH in segments of 255, which is what fits into one. */
