@@ -13,10 +13,14 @@ const SO_BINDTODEVICE = 25;
 const IPPROTO_IP = 0;
 const IP_TOS = 1;
 const IP_TTL = 2;
+const IP_PKTINFO = 8;
+const IP_PKTOPTIONS = 9;
 const IP_MINTTL = 21;
 const IPPROTO_IPV6 = 41;
+const IPV6_2292PKTOPTIONS = 6;
 const IPV6_UNICAST_HOPS = 16;
 const IPV6_V6ONLY = 26;
+const IPV6_RECVPKTINFO = 49;
 const IPV6_TCLASS = 67;
 const IPV6_MINHOPCOUNT = 73;
 const IPPROTO_TCP = 6;
@@ -124,6 +128,26 @@ export function savedSynTtl(fd: number): number | undefined {
   const headers = libc.getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, 512);
   if (headers.length < 20) return undefined;
   return headers[headers[0]! >> 4 === 4 ? 8 : 7];
+}
+
+/** A control message of 64-bit systems: length, level and type. */
+const CMSG_HEADER_LENGTH = 16;
+
+/**
+ * Index of the interface that an accepted connection came in by (of a VRF's interface, that of the VRF); undefined when
+ * the kernel does not say.
+ */
+export function acceptedInterface(fd: number, family: SocketFamily): number | undefined {
+  const [level, asks, options] =
+    family === 4 ? [IPPROTO_IP, IP_PKTINFO, IP_PKTOPTIONS] : [IPPROTO_IPV6, IPV6_RECVPKTINFO, IPV6_2292PKTOPTIONS];
+  libc.setIntegerOption(fd, level, asks, 1);
+  const control = libc.getsockopt(fd, level, options, 64);
+  libc.setIntegerOption(fd, level, asks, 0);
+  // struct in_pktinfo begins with the index, struct in6_pktinfo ends with it.
+  const at = CMSG_HEADER_LENGTH + (family === 4 ? 0 : 16);
+  if (control.length < at + 4) return undefined;
+  const index = new DataView(control.buffer, control.byteOffset).getInt32(at, libc.littleEndian);
+  return index > 0 ? index : undefined;
 }
 
 /** RFC 4271 Appendix E: BGP is sent with IP precedence 110 (DSCP CS6, 0xc0). */

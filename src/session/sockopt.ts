@@ -5,8 +5,10 @@
  * RFC 4271 is silent about TTL, but the usual rule holds: an external peer is directly connected (TTL 1) unless
  * `multihop` or `ttlSecurity` say otherwise; internal peers keep the system's default.
  */
+import { readFileSync } from 'node:fs';
 import {
   SystemError,
+  acceptedInterface,
   bindSocket,
   bindToDevice,
   clearTcpMd5,
@@ -125,6 +127,8 @@ export function applyToAccepted(
 ): void {
   const { minTtl, password } = options;
   setTtls(fd, listenerFamily, { ...options, ttl: options.ttl ?? SYSTEM_TTL });
+  // A link-local peer has been found by its interface.
+  if (options.interface !== undefined && !isLinkLocal(address)) checkInterface(fd, listenerFamily, options.interface);
   if (minTtl !== undefined) {
     const ttl = savedSynTtl(fd);
     if (ttl === undefined) throw new Error('ttlSecurity: the TTL it came with is not known (SYN flood?)');
@@ -132,6 +136,23 @@ export function applyToAccepted(
   }
   // The listener's key is on it, unless it was opened before there was one, or with another.
   if (password !== undefined) signAccepted(fd, listenerFamily, address, password);
+}
+
+/** It must have come by the peer's interface, and goes on by that alone, as what we dial does. */
+function checkInterface(fd: number, family: SocketFamily, name: string): void {
+  const index = acceptedInterface(fd, family);
+  const isThere = index !== undefined && (index === interfaceIndex(name) || index === masterIndex(name));
+  if (!isThere) throw new Error(`interface: it did not come in by ${name}`);
+  attempt('interface', () => bindToDevice(fd, name));
+}
+
+/** Of the device that an interface belongs to, for those of a VRF. */
+function masterIndex(name: string): number | undefined {
+  try {
+    return Number(readFileSync(`/sys/class/net/${name}/master/ifindex`, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 function signAccepted(fd: number, family: SocketFamily, address: AddressBytes, password: string): void {

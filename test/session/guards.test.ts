@@ -3,6 +3,7 @@
  * peers and of listen ranges, in both families. What comes before the guards are set must not slip through.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { execPath } from 'node:process';
 import t from 'tap';
@@ -208,3 +209,30 @@ t.test('a connection that was opened before its peer had a password is not taken
   t.equal(said.trim(), '', 'it hears nothing, for what we say is signed');
   t.same(listener.events, []);
 });
+
+const other = networkInterfaceBesidesLo();
+for (const { family, here, there } of FAMILIES) {
+  const reason = other === undefined ? 'no interface beside lo' : skip;
+  t.test(
+    `interface, IPv${family}: a connection that comes in by another one is not taken`,
+    { skip: reason },
+    async (t) => {
+      const wrong = await guarded(here, there, { interface: other! }, false);
+      t.teardown(() => wrong.host.close());
+      sayAtOnce(wrong.host, there);
+      await until(() => wrong.host.server.refused.guard === 1, 'refused');
+      t.same(wrong.made[0]!.listener.events, [], 'never Established');
+      t.match(wrong.made[0]!.session.lastError, new RegExp(`interface: it did not come in by ${other}`));
+
+      const right = await guarded(here, there, { interface: 'lo' }, false);
+      t.teardown(() => right.host.close());
+      sayAtOnce(right.host, there);
+      await until(() => right.made[0]!.listener.events.length === 2, 'Established, and over');
+      t.same(right.made[0]!.listener.events, ['established', 'down']);
+    },
+  );
+}
+
+function networkInterfaceBesidesLo(): string | undefined {
+  return readdirSync('/sys/class/net').find((name) => name !== 'lo' && existsSync(`/sys/class/net/${name}/ifindex`));
+}
