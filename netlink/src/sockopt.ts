@@ -5,6 +5,7 @@
  *
  * Addresses are 4 or 16 octets in network order.
  */
+import { readFileSync } from 'node:fs';
 import * as libc from './libc.js';
 
 const SOL_SOCKET = 1;
@@ -148,6 +149,15 @@ export function acceptedInterface(fd: number, family: SocketFamily): number | un
   if (control.length < at + 4) return undefined;
   const index = new DataView(control.buffer, control.byteOffset).getInt32(at, libc.littleEndian);
   return index > 0 ? index : undefined;
+}
+
+/** Index of the device that an interface belongs to, a VRF say; undefined when it belongs to none. */
+export function masterIndex(name: string): number | undefined {
+  try {
+    return Number(readFileSync(`/sys/class/net/${name}/master/ifindex`, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 /** RFC 4271 Appendix E: BGP is sent with IP precedence 110 (DSCP CS6, 0xc0). */

@@ -5,7 +5,6 @@
  * RFC 4271 is silent about TTL, but the usual rule holds: an external peer is directly connected (TTL 1) unless
  * `multihop` or `ttlSecurity` say otherwise; internal peers keep the system's default.
  */
-import { readFileSync } from 'node:fs';
 import {
   SystemError,
   acceptedInterface,
@@ -15,6 +14,7 @@ import {
   closeSocket,
   createTcpSocket,
   interfaceIndex,
+  masterIndex,
   saveSyn,
   savedSynTtl,
   setIpv6Only,
@@ -144,15 +144,6 @@ function checkInterface(fd: number, family: SocketFamily, name: string): void {
   const isThere = index !== undefined && (index === interfaceIndex(name) || index === masterIndex(name));
   if (!isThere) throw new Error(`interface: it did not come in by ${name}`);
   attempt('interface', () => bindToDevice(fd, name));
-}
-
-/** Of the device that an interface belongs to, for those of a VRF. */
-function masterIndex(name: string): number | undefined {
-  try {
-    return Number(readFileSync(`/sys/class/net/${name}/master/ifindex`, 'utf8'));
-  } catch {
-    return undefined;
-  }
 }
 
 function signAccepted(fd: number, family: SocketFamily, address: AddressBytes, password: string): void {
