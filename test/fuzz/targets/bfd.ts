@@ -1,10 +1,12 @@
 /**
  * Two BFD engines on a simulated wire, and somebody who sends them packets of his own making. From where he is (another
  * address, too low a TTL, the wrong kind of session) nothing that he says may change a session; from the peer's own
- * address anything may happen, but nothing throws, no timer runs wild, and when he is quiet the session comes back.
+ * address anything may happen, but nothing throws, no timer runs wild, and when he is quiet the session comes back. A side that falls silent is found in the
+ * detection time of RFC 5880.
  */
 import assert from 'node:assert/strict';
 import { BfdState, createBfdControl, decodeBfdControl, encodeBfdControl } from 'bgp-parse';
+import type { BfdTimers } from '../../../src/bfd/port.js';
 import { Side, Wire } from '../../bfd/fixtures/simulation.js';
 import { mutate } from '../grammar.js';
 import { Random } from '../random.js';
@@ -12,9 +14,10 @@ import { FuzzFailure } from '../target.js';
 import type { Target } from '../target.js';
 
 const STEPS = 200;
-const TIMERS = { minTxMs: 50, minRxMs: 50, multiplier: 3 };
 /** Packets a second that a side may send: its own at 50 ms less jitter, and one for each it got with Poll. */
 const MOST_PER_SECOND = 40;
+/** The way takes one, and times are rounded. */
+const TOLERANCE_MS = 3;
 
 function randomPacket(random: Random, known: readonly number[]): Uint8Array {
   const packet = createBfdControl();
@@ -54,6 +57,12 @@ export const bfd: Target = {
     let input: Uint8Array = new Uint8Array(0);
     const multihop = random.chance(50);
     const minTtl = multihop ? 250 : 255;
+    const timers = (): BfdTimers => ({
+      minTxMs: random.pick([50, 50, 70, 200]),
+      minRxMs: random.pick([50, 50, 90, 300]),
+      multiplier: random.pick([2, 3, 5, 20]),
+    });
+    const [timersA, timersB] = [timers(), timers()];
     const inject = (to: Side, source: Uint8Array, ttl: number, overHops: boolean): void => {
       const known = [a.view().localDiscriminator, b.view().localDiscriminator];
       input = randomPacket(random, known);
@@ -66,8 +75,8 @@ export const bfd: Target = {
       to.engine.received(buffer, input.length, origin, ttl, { id: 1, multihop: overHops }, wire.nowMs);
     };
     try {
-      a.open(1, b, TIMERS, { multihop, minTtl });
-      b.open(1, a, TIMERS, { multihop, minTtl });
+      a.open(1, b, timersA, { multihop, minTtl });
+      b.open(1, a, timersB, { multihop, minTtl });
       wire.run(5000);
       assert.equal(a.view().state, BfdState.up);
       const changes = [a.changes.length, b.changes.length];
@@ -84,6 +93,29 @@ export const bfd: Target = {
       }
       assert.deepEqual([a.changes.length, b.changes.length], changes, 'a stranger has changed a session');
       for (const side of [a, b]) assert.equal(side.view().state, BfdState.up);
+      // RFC 5880 §6.8.4: as many as the peer says, at the slower of what it wishes to send and what is taken here.
+      const [silent, hearing] = random.pick([
+        [a, b],
+        [b, a],
+      ]);
+      const [theirs, ours] = silent === a ? [timersA, timersB] : [timersB, timersA];
+      const intervalMs = Math.max(theirs.minTxMs, ours.minRxMs);
+      wire.run(1000);
+      silent.muted = true;
+      const fromMs = wire.nowMs;
+      const before = hearing.changes.length;
+      wire.run(intervalMs * (theirs.multiplier + 2));
+      const lost = hearing.changes[before];
+      assert.ok(lost, 'a peer that is silent was not found');
+      const tookMs = lost.atMs - fromMs;
+      const leastMs = intervalMs * (theirs.multiplier - 1) - TOLERANCE_MS;
+      assert.ok(
+        tookMs >= leastMs && tookMs <= intervalMs * theirs.multiplier + TOLERANCE_MS,
+        `found after ${tookMs} ms`,
+      );
+      silent.muted = false;
+      wire.run(20_000);
+      for (const side of [a, b]) assert.equal(side.view().state, BfdState.up, 'it is back');
       for (let step = 0; step < STEPS; step++) {
         const fromMs = wire.nowMs;
         const sent = a.sent.length;
@@ -96,8 +128,8 @@ export const bfd: Target = {
       // He may have asked for intervals of more than an hour: what was said last counts until the session is down.
       for (const side of [a, b]) side.engine.close(1, wire.nowMs);
       wire.run(10_000);
-      a.open(2, b, TIMERS, { multihop, minTtl });
-      b.open(2, a, TIMERS, { multihop, minTtl });
+      a.open(2, b, timersA, { multihop, minTtl });
+      b.open(2, a, timersB, { multihop, minTtl });
       wire.run(10_000);
       for (const side of [a, b]) assert.equal(side.view(2).state, BfdState.up, 'it comes up anew');
     } catch (error) {

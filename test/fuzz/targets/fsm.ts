@@ -14,7 +14,7 @@ import { FakeClock } from '../../fixtures/fake-clock.js';
 import { MemoryNetwork } from '../../fixtures/memory-network.js';
 import type { MemoryEnd } from '../../fixtures/memory-network.js';
 import { PEER_DEFAULTS, RecordingListener } from '../../fixtures/session-rig.js';
-import { KEEPALIVE, message, open, usualCapabilities } from '../../malformed/fixtures/compose.js';
+import { ENHANCED_REFRESH, KEEPALIVE, message, open, usualCapabilities } from '../../malformed/fixtures/compose.js';
 import { randomMessage } from '../grammar.js';
 import { Random } from '../random.js';
 import { FuzzFailure } from '../target.js';
@@ -25,11 +25,17 @@ const PEER = '192.0.2.77';
 const SESSION = { external: false, fourOctetAs: true, peerAsn: 64512, afis: [1, 2] };
 const capabilities = usualCapabilities(64512);
 const identifier = [10, 0, 0, 7];
+const PEER_ID = 0x0a000007;
 /** RFC 4724 §3: no restart, families that forward on. */
 const RESTARTING = [64, 6, 0, 30, 0, 1, 1, 0x80];
 
 /** What a single connection must do with a whole message: a NOTIFICATION, 'close' without one, or 'live'. */
-export function answer(state: SessionState, bytes: Uint8Array, openIsGood: boolean | undefined): string {
+export function answer(
+  state: SessionState,
+  bytes: Uint8Array,
+  openIsGood: boolean | undefined,
+  enhanced: boolean,
+): string {
   for (let i = 0; i < 16; i++) if (bytes[i] !== 0xff) return '1/1';
   const length = (bytes[16]! << 8) | bytes[17]!;
   const type = bytes[18]!;
@@ -49,7 +55,8 @@ export function answer(state: SessionState, bytes: Uint8Array, openIsGood: boole
       return state === 'OpenSent' ? unexpected : 'live';
     default: {
       if (state !== 'Established') return unexpected;
-      const marker = bytes[21] === 1 || bytes[21] === 2;
+      // RFC 7313: where it was agreed on; else the octet says nothing.
+      const marker = enhanced && (bytes[21] === 1 || bytes[21] === 2);
       return length < 23 || (marker && length !== 23) ? '7/1' : 'live';
     }
   }
@@ -64,6 +71,9 @@ export const fsm: Target = {
     const server = new SessionServer({ listen: [], port: 0 }, { clock, log: silentLog });
     const listener = new RecordingListener();
     const graceful = random.chance(50);
+    const enhanced = random.chance(50);
+    const routerId = random.chance(50) ? 1 : 0xffffffff;
+    const offer = [...usualCapabilities(64512), ...(graceful ? [RESTARTING] : []), ...(enhanced ? [[...ENHANCED_REFRESH]] : [])]; // prettier-ignore
     const session = new PeerSession(
       {
         peer: {
@@ -77,7 +87,7 @@ export const fsm: Target = {
         },
         address: parseAddress(PEER)!,
         localAsn: 64512,
-        routerId: random.chance(50) ? 1 : 0xffffffff,
+        routerId,
         restarting: () => false,
         dynamic: false,
       },
@@ -88,6 +98,8 @@ export const fsm: Target = {
     const script: string[] = [];
     const ends = new Set<MemoryEnd>();
     let messages = 0;
+    /** A good OPEN has come over them; something else than that and KEEPALIVE. */
+    const [opened, spoilt] = [new WeakSet<MemoryEnd>(), new WeakSet<MemoryEnd>()];
     const openEnds = (): MemoryEnd[] => {
       const dialled = network.dialled(PEER);
       if (dialled) ends.add(dialled);
@@ -113,13 +125,38 @@ export const fsm: Target = {
     };
     /** On the only connection there is: the answer must be the one of the RFC. */
     const say = (end: MemoryEnd, bytes: Uint8Array, openIsGood?: boolean): void => {
+      const collides = openIsGood === true && collision(end);
+      if (openIsGood === true) opened.add(end);
+      else if (bytes !== KEEPALIVE) spoilt.add(end);
+      sayAlone(end, bytes, openIsGood);
+      if (!collides) return;
+      // RFC 4271 §6.8: the connection stays that was opened by the higher identifier.
+      const loser = routerId > PEER_ID ? collides.theirs : collides.ours;
+      assert.equal(loser.closed, true, 'a collision has no loser');
+      assert.equal(
+        (loser === collides.ours ? collides.theirs : collides.ours).closed,
+        false,
+        'a collision has no winner',
+      );
+    };
+    /** With a good OPEN on `end` two connections are known to be of one peer: the one we dialled and theirs. */
+    const collision = (end: MemoryEnd): { ours: MemoryEnd; theirs: MemoryEnd } | undefined => {
+      const all = openEnds();
+      const ours = network.dialled(PEER);
+      const theirs = all.find((one) => one !== ours);
+      if (all.length !== 2 || !ours || !theirs || !all.includes(ours) || session.established) return undefined;
+      const other = end === ours ? theirs : ours;
+      if (opened.has(end) || !opened.has(other) || all.some((one) => spoilt.has(one))) return undefined;
+      return { ours, theirs };
+    };
+    const sayAlone = (end: MemoryEnd, bytes: Uint8Array, openIsGood?: boolean): void => {
       const alone = openEnds().length === 1 && session.state !== 'Connect' && session.state !== 'Active';
       const before = session.state;
       end.take();
       end.send(bytes);
       messages++;
       if (!alone || before === 'Idle') return;
-      const wanted = answer(before, bytes, openIsGood);
+      const wanted = answer(before, bytes, openIsGood, enhanced);
       const sent = end.take().filter((heard) => heard[18] === 3);
       const got =
         sent.length > 0 ? sent.map((heard) => `${heard[19]}/${heard[20]}`).join() : end.closed ? 'close' : 'live';
@@ -131,11 +168,7 @@ export const fsm: Target = {
       const end = all.length > 0 ? random.pick(all) : undefined;
       const roll = random.below(100);
       const holdTime = random.pick([0, 3, 90]);
-      const good = open({
-        identifier,
-        holdTime,
-        capabilities: graceful ? [...capabilities, RESTARTING] : capabilities,
-      });
+      const good = open({ identifier, holdTime, capabilities: offer });
       if (!end && roll < 60) {
         // Most of the time somebody wants a session.
         script.push('revive');
@@ -181,8 +214,20 @@ export const fsm: Target = {
         // A jump is what a machine that was suspended sees: all that fell due runs once, late.
         const jumps = random.chance(25);
         script.push(`${jumps ? 'jump' : 'wait'} ${ms}`);
+        const holdMs = (session.negotiated?.holdTimeSeconds ?? 0) * 1000;
+        const downs = listener.events.filter((event) => event === 'down').length;
+        for (const one of all) one.take();
         if (jumps) clock.jump(ms);
         else clock.advance(ms);
+        // RFC 4271 §6.5: nothing has come for the hold time. Sooner it has not ended, and has told that it lives.
+        const hasEnded = listener.events.filter((event) => event === 'down').length > downs;
+        if (holdMs > 0 && !jumps && ms > holdMs + 1000) assert.ok(hasEnded, 'a silent peer was not noticed');
+        if (holdMs > 0 && !jumps && ms >= 2000 && !hasEnded)
+          assert.ok(
+            all.some((one) => one.take().some((heard) => heard[18] === 4)),
+            'no KEEPALIVE',
+          );
+        if (holdMs === 0 && !jumps && session.established) assert.ok(!hasEnded, 'ended without a reason');
       } else if (roll < 94) {
         script.push('stop');
         void session.stop(random.below(12), 'because');

@@ -326,7 +326,7 @@ class Scene {
     const bytes = randomMessage(this.random, kind.session, { damage: this.#damage, block: 64 });
     const declared = (bytes[16]! << 8) | bytes[17]!;
     // A whole message, or one whose head is wrong already.
-    const wanted = answer('Established', bytes, undefined);
+    const wanted = answer('Established', bytes, undefined, kind.enhanced);
     if (declared !== bytes.length && !wanted.startsWith('1/')) return;
     end.take();
     this.#send(end, bytes);
