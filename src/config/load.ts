@@ -106,9 +106,9 @@ function checkShapes(
   for (const issue of result.error?.issues ?? []) {
     if (issue.code === 'unrecognized_keys') {
       const isHidden = lacksSecret(valueAt(value, issue.path));
+      if (isHidden) report(issue.path, 'has a comma, or nothing, where a colon and the value of a key belong');
       for (const name of issue.keys) {
-        if (isHidden) report(issue.path, 'has a comma, or nothing, where a colon and the value of a key belong');
-        else report([...issue.path, name], unknownKey(name, keysAt(issue.path)), true);
+        if (!isHidden) report([...issue.path, name], unknownKey(name, keysAt(issue.path)), true);
         bad.push([...issue.path, name]);
       }
     } else {
