@@ -122,6 +122,7 @@ export class Peer implements SessionListener {
       clock: host.clock,
       log: host.log,
       pipeline: host.pipeline,
+      isPaced: () => this.session.isPaced,
       forgotten: () => {
         if (!this.negotiated) this.ended?.();
       },

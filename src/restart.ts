@@ -12,6 +12,9 @@ import type { Cancel, Clock } from './support/clock.js';
 
 /** The wait where no peer has graceful restart configured. */
 const DEFAULT_WAIT_MS = 120_000;
+/** Of a peer we do not read all it says at once (`limits.messageRate`): so often it is asked again, up to the hour. */
+const PACED_AGAIN_MS = 10_000;
+const PACED_MOST_MS = 3_600_000;
 /** Dynamic peers are not known beforehand: they are taken for complete when none has come for this long. */
 const DYNAMIC_PEERS_QUIET_MS = 10_000;
 
@@ -38,7 +41,16 @@ export class Restart {
     const times = all.map((peer) => peer.gracefulRestart?.restartTimeSeconds ?? 0);
     host.pipeline.exporter.holdEndOfRib = true;
     const waitMs = all.length === 0 ? 0 : Math.max(...times) * 1000 || DEFAULT_WAIT_MS;
-    this.#cancelEnd = host.clock.after(waitMs, () => this.#end());
+    this.#cancelEnd = this.#endAfter(waitMs, host.clock.nowMs() + PACED_MOST_MS);
+  }
+
+  #endAfter(delayMs: number, latestMs: number): Cancel {
+    const { clock } = this.#host;
+    return clock.after(delayMs, () => {
+      const isPaced = [...this.#host.peers()].some((peer) => peer.session.isPaced && !peer.hasSaidAll);
+      if (isPaced && clock.nowMs() < latestMs) this.#cancelEnd = this.#endAfter(PACED_AGAIN_MS, latestMs);
+      else this.#end();
+    });
   }
 
   /** The Restart State bit of our OPEN. */

@@ -18,12 +18,17 @@ import type { Log } from './support/log.js';
 
 /** What is still stale this long after the peer came back goes, End-of-RIB or not. */
 const STALE_PATHS_MS = 360_000;
+/** ... but for a peer of which we do not read all it says: then it is asked again so often, up to the hour. */
+const PACED_AGAIN_MS = 10_000;
+const PACED_MOST_MS = 3_600_000;
 
 export interface StalePathsHost {
   readonly name: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly pipeline: Pipeline;
+  /** The peer has more to say than is read of it. */
+  isPaced(): boolean;
   /** Nothing is waited for any more. */
   forgotten(): void;
 }
@@ -88,9 +93,15 @@ export class StalePaths {
     this.#cancelRestart = undefined;
     for (const family of [...this.#longLived.keys()]) if (!preserved.includes(family)) this.#stopLongLived(family);
     if (peer.stale[0]! + peer.stale[1]! === 0) return;
-    this.#cancelRestart = this.#host.clock.after(STALE_PATHS_MS, () => {
+    this.#sweepAfter(peer, STALE_PATHS_MS, this.#host.clock.nowMs() + PACED_MOST_MS);
+  }
+
+  #sweepAfter(peer: RibPeer, delayMs: number, latestMs: number): void {
+    const { clock } = this.#host;
+    this.#cancelRestart = clock.after(delayMs, () => {
       this.#cancelRestart = undefined;
-      this.#sweep(peer, ['ipv4-unicast', 'ipv6-unicast']);
+      if (this.#host.isPaced() && clock.nowMs() < latestMs) this.#sweepAfter(peer, PACED_AGAIN_MS, latestMs);
+      else this.#sweep(peer, ['ipv4-unicast', 'ipv6-unicast']);
     });
   }
 

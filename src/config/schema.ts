@@ -160,7 +160,7 @@ export const ROOT_KEYS = {
         integer(10, 10_000_000),
         'live',
         'as many as come',
-        'Most messages that are read from a peer in a second, of all types together. What is beyond waits in the peer, by the means of TCP; nothing is lost and no session ends. A full table is some hundred thousand messages.',
+        'Most messages that are read from a peer in a second, of all types together. What is beyond waits in the peer, by the means of TCP; nothing is lost, no session ends, and stale routes wait for it up to an hour. A full table is some hundred thousand messages.',
       ),
     }),
     'live',

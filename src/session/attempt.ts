@@ -299,6 +299,12 @@ export class Attempt implements ConnectionHandler, Timed {
     return pauseMs;
   }
 
+  /** Reading waits, or did a moment ago: what the peer has to say is not all heard. */
+  get isPaced(): boolean {
+    const { messageRate, clock } = this.#owner;
+    return messageRate !== undefined && this.#pace?.isAhead(clock.nowMs()) === true;
+  }
+
   failed(text: string): void {
     this.connection = undefined;
     this.feed({ type: 'TcpConnectionFails' }, this.state === 'OpenSent' ? `${text} before its OPEN` : text);

@@ -11,6 +11,11 @@ export class MessagePace {
   /** When all that has been read would have come in at the rate. */
   #dueMs = -Infinity;
 
+  /** What has been read would not all have come in at the rate yet. */
+  isAhead(nowMs: number): boolean {
+    return this.#dueMs > nowMs;
+  }
+
   /** So many messages have been read, of which `perSecond` may be. Returns how long to read no further, ms. */
   read(count: number, perSecond: number, nowMs: number): number {
     this.#dueMs = Math.max(this.#dueMs, nowMs - BURST_MS) + (count * 1000) / perSecond;

@@ -244,6 +244,11 @@ export class PeerSession implements SessionSink, AcceptingSession, AttemptOwner 
     return this.#active !== undefined;
   }
 
+  /** The peer has more to say than is read of it (`limits.messageRate`). */
+  get isPaced(): boolean {
+    return this.#active?.isPaced ?? false;
+  }
+
   get stopped(): boolean {
     return !this.#adminUp;
   }

@@ -1,5 +1,6 @@
 /** Two features at once: what each of them does rightly alone, and only the other brings out. */
 import t from 'tap';
+import { keepaliveMessage } from 'bgp-parse';
 import type { Capability } from 'bgp-parse';
 import { FakeClock } from '../fixtures/fake-clock.js';
 import { Rig, blocks, until } from '../reflector/fixtures/rig.js';
@@ -219,4 +220,31 @@ t.test('LLGR and policy: neither import nor export policies take LLGR_STALE away
     const [route] = [...node.speaker.routes({})!];
     t.equal(route?.communities?.includes('65535:6') ?? false, marked, 'here, too');
   }
+});
+
+t.test('limits.messageRate and graceful restart: what waits to be read is not gone', async (t) => {
+  const { clock, node, address, connect, lose, routes } = await scene(t);
+  const peer = await connect();
+  peer.announce([A, B], { nextHop: HOP });
+  await until(() => node.best().length === 2, 'two routes');
+  await lose(peer);
+  await node.reconfigure({ limits: { messageRate: 10 } });
+  const again = await connect({}, false);
+  again.say(...Array.from({ length: 12_000 }, () => keepaliveMessage));
+  await until(() => /has waited/.test(node.peer(address).notes.join()), 'more than may be read');
+  again.say(announce([A], { nextHop: HOP }), endOfRib(1), endOfRib(2));
+  for (let seconds = 0; seconds < 400; seconds += 5) {
+    clock.advance(5_000);
+    // What may be read again is.
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  t.same(node.best(), [A, B], 'six minutes are over, but not for who may not be read');
+  await until(() => {
+    clock.advance(30_000);
+    return routes().some(({ stale }) => !stale);
+  }, 'what it had to say');
+  await until(() => {
+    clock.advance(1_000);
+    return node.best().join() === A;
+  }, 'and End-of-RIB');
 });
