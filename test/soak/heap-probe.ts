@@ -19,8 +19,11 @@ interface ThreadHeap {
   readonly committed: number;
 }
 
-/** So long the other threads have for their answer. */
-const OTHERS_MS = 300;
+/** What a thread says when it begins, and as its answer to a question. */
+type Saying = 'here' | { readonly question: number; readonly heap: ThreadHeap };
+
+/** So long the other threads have for their answers: one that has ended gives none. */
+const OTHERS_MS = 5000;
 
 function ownHeap(): ThreadHeap {
   (globalThis as { gc?: () => void }).gc?.();
@@ -44,13 +47,24 @@ const questions = open('soak heap?');
 const answers = open('soak heap');
 
 if (isMainThread) {
+  let threads = 0;
+  let number = 0;
   let others: ThreadHeap[] = [];
-  answers.onmessage = (event) => void others.push((event as { data: ThreadHeap }).data);
+  let enough: () => void = () => undefined;
+  answers.onmessage = (event) => {
+    const { data: said } = event as { data: Saying };
+    if (said === 'here') threads++;
+    else if (said.question === number && others.push(said.heap) === threads) enough();
+  };
   process.on('message', (question) => {
     if (question !== 'heap') return;
     others = [];
-    questions.postMessage('heap');
-    setTimeout(() => {
+    const answered = new Promise<void>((resolve) => (enough = resolve));
+    if (threads === 0) enough();
+    const late = setTimeout(enough, OTHERS_MS);
+    questions.postMessage(++number);
+    void answered.then(() => {
+      clearTimeout(late);
       const own = ownHeap();
       const answer: HeapAnswer = {
         mainBytes: own.used,
@@ -58,10 +72,12 @@ if (isMainThread) {
         committedBytes: others.reduce((sum, { committed }) => sum + committed, own.committed),
       };
       process.send!(answer);
-    }, OTHERS_MS);
+    });
   });
   // The channel alone keeps nothing running.
   process.channel?.unref();
 } else {
-  questions.onmessage = () => answers.postMessage(ownHeap());
+  const say = (saying: Saying): void => answers.postMessage(saying);
+  questions.onmessage = (event) => say({ question: (event as { data: number }).data, heap: ownHeap() });
+  say('here');
 }

@@ -26,5 +26,6 @@ t.test('soak', needsNamespaces(), async (t) => {
   for (const line of result.said.slice(-40)) t.comment(line);
   t.comment(`an idle process beside it was late by ${JSON.stringify(result.machineDelayMs)} ms`);
   t.comment(`the daemon waited for a processor for ${result.starvedMs} ms of 3 s at most`);
+  t.comment(`heaps of the other threads: ${result.otherHeaps.map(({ value }) => value.toFixed(1)).join(', ')} MB`);
   t.same(verdict(result), []);
 });
