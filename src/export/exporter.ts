@@ -32,6 +32,9 @@ import { UpdateGroup } from './update-group.js';
 /** With so many members a slice of a walk is half as long. */
 const MEMBERS_PER_WALK_SLICE = 8;
 
+/** A member that comes from group to group faster than it reads is told its table from the beginning some time. */
+const MOST_TOLD_BEFORE = 4;
+
 export class Exporter {
   /** Packs and fans out. */
   readonly writer: GroupWriter;
@@ -212,6 +215,7 @@ export class Exporter {
     fresh.isRefreshing = member.isRefreshing;
     fresh.refreshAgain = member.refreshAgain;
     fresh.toldBefore = member.toldBefore;
+    fresh.wasTold = member.wasTold;
     fresh.markAll(member);
     if (!walk) {
       if (old.sent) fresh.group.sent = old.sent.clone();
@@ -252,16 +256,21 @@ export class Exporter {
     const old = member.group;
     // Path identifiers are a group's own. What has been told under those of the old one stands until the prefix is told
     // anew: no peer is without a path meanwhile.
-    const told = old.sent && this.#snapshotOf(old);
+    let told: readonly SentPaths[] | undefined;
+    if (old.sent) told = member.wasTold ? [...member.toldBefore, this.#snapshotOf(old)] : member.toldBefore;
+    if (told && told.length > MOST_TOLD_BEFORE) {
+      this.#paths.withdrawAll(old, member, told);
+      told = [];
+    }
     if (told && parameters.defaultRoute && !old.ownDefault) {
       // Nothing is said of the table's own default route where there is one of the group's own.
       const id = old.rib.find(new Uint8Array(old.rib.index === 0 ? 4 : 16), 0);
-      if (id !== 0) this.#paths.withdrawPrefix(old, member, id);
+      if (id !== 0) this.#paths.withdrawAll(old, member, told, id);
     }
     const { walk } = member;
     this.leave(member);
     const fresh = this.join(member.peerId, member.sink, parameters);
-    if (told) fresh.toldBefore = [...member.toldBefore, told];
+    if (told) fresh.toldBefore = told;
     this.#takeBackOwnDefault(old, fresh);
     fresh.closing = member.closing;
     fresh.isInitial = member.isInitial;
@@ -269,7 +278,7 @@ export class Exporter {
     const { prefixes } = old.rib;
     for (let id = 1; id < prefixes.end; id++) {
       if (told) {
-        if (told.first(id) !== 0 || member.isMarked(id)) fresh.mark(id);
+        if (member.isMarked(id) || told.some((paths) => paths.first(id) !== 0)) fresh.mark(id);
         continue;
       }
       const under = walk ? walk.toldUnder(id) : old;
@@ -457,6 +466,7 @@ export class Exporter {
     batch.clear();
     const taken = member.takeMarked(this.#ids, BATCH_PREFIXES);
     if (group.sent) {
+      member.wasTold = true;
       this.#paths.resync(group, member, this.#ids, taken);
       this.#afterResync(member);
       return;
@@ -609,6 +619,7 @@ export class Exporter {
     this.#lagging.delete(member);
     member.forgetBits();
     member.toldBefore = [];
+    member.wasTold = true;
     member.inStream = true;
     group.stream.push(member);
     if (group.lagging.size === 0) group.sent?.forgetGone();

@@ -36,6 +36,8 @@ export class Member {
   walk: PolicyWalk | undefined;
   /** With ADD-PATH: what it was told in groups that it has left since it was in the stream; shared, and never changed. */
   toldBefore: readonly SentPaths[] = [];
+  /** With ADD-PATH: it has been told something in this group. */
+  wasTold = false;
   /** Next word of the bitmap to look at. */
   cursor = 0;
   pending = 0;

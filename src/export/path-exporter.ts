@@ -76,12 +76,16 @@ export class PathExporter implements PathChanges {
     this.#flush();
   }
 
-  /** Takes the paths of one prefix back from a member. */
-  withdrawPrefix(group: UpdateGroup, member: Member, id: number): void {
+  /** Takes back whatever the member was told in groups with these paths: of one prefix, or of all. */
+  withdrawAll(group: UpdateGroup, member: Member, toldBefore: readonly SentPaths[], only?: number): void {
     this.#begin(group, member);
-    const sent = group.sent!;
-    for (let entry = sent.first(id); entry !== 0; entry = sent.next[entry]!) {
-      if (sent.source[entry] !== member.peerId) this.withdrawPath(id, entry, sent.source[entry]!);
+    const end = only === undefined ? group.rib.prefixes.end : only + 1;
+    for (let id = only ?? 1; id < end; id++) {
+      for (const told of toldBefore) {
+        for (let entry = told.first(id); entry !== 0; entry = told.next[entry]!) {
+          if (told.source[entry] !== member.peerId) this.withdrawPath(id, entry, told.source[entry]!);
+        }
+      }
     }
     this.#flush();
   }

@@ -91,6 +91,29 @@ t.test('drain with ADD-PATH: every path is told anew, none is taken away meanwhi
     await peer.until((heard) => heard.routes.size === 51, 'identifiers still mean what they did');
 });
 
+t.test('ADD-PATH: changed over and over, faster than it is read', async (t) => {
+  const { node, one, hears, left, right } = await scene(t);
+  left.announce(blocks(1, 400), { nextHop: HOP });
+  right.announce(blocks(1, 400), { nextHop: '192.0.2.2' });
+  const peer = await hears(one);
+  await peer.until((heard) => heard.routes.size === 800, 'all paths');
+  peer.freeze();
+  for (let round = 1; round <= 12; round++) {
+    node.speaker.drain(round % 2 === 1);
+    right.announce(blocks(1, 400), { nextHop: '192.0.2.2', med: round });
+    if (round % 3 === 0) left.withdraw(blocks(1, round));
+    const seen = (): boolean => [...node.speaker.routes({ match: '10.1.9.0/24' })!].some(({ med }) => med === round);
+    await until(seen, `round ${round}`);
+  }
+  peer.thaw();
+  const wanted = (): boolean =>
+    [...peer.heard.routes.keys()].every((key) => {
+      const isRight = peer.heard.routes.get(key)!.nextHop === '192.0.2.2';
+      return peer.heard.attribute(key, 8) === undefined && (!isRight || peer.heard.attribute(key, 4) === '0000000c');
+    });
+  await peer.until((heard) => heard.routes.size === 788 && wanted(), 'what is there, as it is now');
+});
+
 t.test('prefixLimitOut with ADD-PATH: own paths do not count, what is said again counts once', async (t) => {
   const { node, one, two, hears, left, right } = await scene(t, { prefixLimitOut: { max: 50 } });
   left.announce(blocks(1, 10), { nextHop: HOP });
