@@ -23,6 +23,8 @@ import { readUpdate } from '../../malformed/fixtures/reference.js';
 import type { Kept, ReferenceSession } from '../../malformed/fixtures/reference.js';
 import { readable } from '../../malformed/fixtures/rig.js';
 import { Verdict } from '../../malformed/fixtures/rules.js';
+import { open as openBytes } from '../../malformed/fixtures/compose.js';
+import { randomCapability } from '../capabilities.js';
 import { mutate, randomMessage, randomOpen, randomUpdate } from '../grammar.js';
 import { Random } from '../random.js';
 import { FuzzFailure } from '../target.js';
@@ -139,6 +141,18 @@ function checkOpen(bytes: Uint8Array): void {
   }
 }
 
+/** What a right OPEN says, by another reading than that of the codec, however its capabilities are packed (RFC 5492 §4). */
+function checkMeaning(random: Random, show: (input: Uint8Array) => void): void {
+  const drawn = Array.from({ length: random.below(6) }, () => randomCapability(random));
+  const [asn, holdTime, last] = [random.below(65536), random.pick([0, 3, 90, 65535]), 1 + random.below(255)];
+  const bytes = openBytes({ asn, holdTime, identifier: [10, 0, 0, last], capabilities: drawn.map(({ octets }) => octets) }); // prettier-ignore
+  show(bytes);
+  const { capabilities, ...rest } = decodeOpen(bytes, 19, bytes.length);
+  assert.deepEqual(rest, { version: 4, asn, holdTimeSeconds: holdTime, identifier: 0x0a000000 + last });
+  assert.deepEqual(capabilities, drawn.map(({ means }) => means)); // prettier-ignore
+  checkOpen(bytes);
+}
+
 /** The result, or undefined when it is an error that can be sent. */
 function attempt<T>(decode: () => T): T | undefined {
   try {
@@ -203,7 +217,10 @@ export const codec: Target = {
           if (random.chance(50)) input = mutate(random, input);
           checkOpen(input);
           messages++;
-        } else if (kind < 94) {
+        } else if (kind < 91) {
+          checkMeaning(random, (bytes) => (input = bytes));
+          messages++;
+        } else if (kind < 95) {
           const body = Uint8Array.from(random.bytes(random.below(24)));
           input = body;
           attempt(() => describeNotification(decodeNotification(body, 0, body.length)));

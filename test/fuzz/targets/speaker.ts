@@ -1,9 +1,9 @@
 /**
- * A whole speaker in memory between three hostile peers, an honest one and an observer. The hostile ones say anything
+ * A whole speaker in memory between three hostile peers, two honest ones that say the same prefixes, and an observer. The hostile ones say anything
  * (grammar.ts); what each of them has really said is worked out by the reference reader, for each of them alone.
  *
  * After every step: each hostile session lives or has ended as the RFCs say; the speaker holds exactly the prefixes that
- * its peers have left it with; the sessions of the honest peer and the observer have not noticed; what the observer was
+ * its peers have left it with; the sessions of the honest peers and the observer have not noticed; what the observer was
  * told is well-formed, and of each prefix it holds exactly what one of the candidates comes to when it is passed on; and
  * of the honest prefixes exactly what test/model says. In the end everybody leaves, and nothing is left.
  */
@@ -31,7 +31,11 @@ import type { Target } from '../target.js';
 import { answer } from './fsm.js';
 
 const STEPS = 1000;
-const HONEST = '192.0.2.2';
+/** Two, who say the same prefixes. */
+const HONEST = [
+  { id: 'honest', address: '192.0.2.2', identifier: [10, 0, 0, 2] },
+  { id: 'upright', address: '192.0.2.4', identifier: [10, 0, 0, 4] },
+] as const;
 const OBSERVER = '192.0.2.3';
 const HONEST_PREFIXES = Array.from({ length: 12 }, (_, i) => `10.20.${i}.0/24`);
 
@@ -145,7 +149,7 @@ class Scene {
   messages = 0;
   /** What was being sent when something went wrong. */
   input: Uint8Array = new Uint8Array(0);
-  #honest!: MemoryEnd;
+  #honest: readonly MemoryEnd[] = [];
   #observer!: MemoryEnd;
   readonly #told4 = new WeakMap<Kept, string | undefined>();
   readonly #told6 = new WeakMap<Kept, string | undefined>();
@@ -165,7 +169,7 @@ class Scene {
       fib: { enabled: false },
       peers: [
         ...KINDS.map(({ address, asn, options }) => ({ address, asn, ...common, ...options })),
-        { address: HONEST, asn: LOCAL_ASN, routeReflectorClient: true, ...common },
+        ...HONEST.map(({ address }) => ({ address, asn: LOCAL_ASN, routeReflectorClient: true, ...common })),
         { address: OBSERVER, asn: LOCAL_ASN, ...common },
       ],
     };
@@ -181,9 +185,10 @@ class Scene {
       end.send(open({ identifier, holdTime: 0, capabilities: usualCapabilities(LOCAL_ASN) }), KEEPALIVE);
       return end;
     };
-    this.#honest = join(HONEST, [10, 0, 0, 2]);
+    this.#honest = HONEST.map(({ address, identifier }) => join(address, identifier));
     this.#observer = join(OBSERVER, [10, 0, 0, 3]);
-    this.model.establish(modelPeer('honest', HONEST, '10.0.0.2', true));
+    for (const { id, address, identifier } of HONEST)
+      this.model.establish(modelPeer(id, address, identifier.join('.'), true));
     this.model.establish(modelPeer('observer', OBSERVER, '10.0.0.3', false));
     this.model.setNextHop('192.0.2.9', { resolvable: true, metric: 0 });
     this.settle();
@@ -204,12 +209,12 @@ class Scene {
       }
       this.receiver.update(body);
     }
-    this.#honest.take();
+    for (const end of this.#honest) end.take();
   }
 
   step(): void {
     const { random } = this;
-    if (random.chance(8)) return this.#honestStep();
+    if (random.chance(14)) return this.#honestStep();
     const hostile = random.pick(this.hostiles);
     if (!hostile.end) return this.#bringUp(hostile);
     const roll = random.below(100);
@@ -224,7 +229,11 @@ class Scene {
 
   check(thoroughly: boolean): void {
     this.settle();
-    assert.equal(this.#honest.closed || this.#observer.closed, false, 'a session of an innocent peer has ended');
+    assert.equal(
+      [...this.#honest, this.#observer].some(({ closed }) => closed),
+      false,
+      'a session of an innocent peer has ended',
+    );
     for (const { kind, end, said } of this.hostiles) {
       const peer = this.speaker.peer(kind.address)!;
       assert.equal(
@@ -244,8 +253,8 @@ class Scene {
       hostile.end?.drop();
       hostile.gone();
     }
-    this.#honest.drop();
-    for (const prefix of HONEST_PREFIXES) this.model.withdraw('honest', prefix);
+    for (const end of this.#honest) end.drop();
+    for (const { id } of HONEST) for (const prefix of HONEST_PREFIXES) this.model.withdraw(id, prefix);
     // Attribute sets die two turns after their last use.
     for (let turns = 0; turns < 4; turns++) {
       this.#observer.send(message(5, [0, 1, 0, 1]));
@@ -345,21 +354,24 @@ class Scene {
   #honestStep(): void {
     const { random } = this;
     const prefix = random.pick(HONEST_PREFIXES);
+    const who = random.below(HONEST.length);
+    const { id } = HONEST[who]!;
+    const end = this.#honest[who]!;
     if (random.chance(30)) {
-      this.#send(this.#honest, message(2, withdrawal([{ prefix }], PLAIN_MANNER)));
-      this.model.withdraw('honest', prefix);
+      this.#send(end, message(2, withdrawal([{ prefix }], PLAIN_MANNER)));
+      this.model.withdraw(id, prefix);
       return;
     }
     const attributes: PathAttributes = {
       origin: random.pick([0, 1, 2] as const),
-      asPath: [{ kind: 'sequence', asns: Array.from({ length: 1 + random.below(4) }, () => 65100 + random.below(9)) }],
+      asPath: [{ kind: 'sequence', asns: Array.from({ length: 1 + random.below(3) }, () => 65100 + random.below(3)) }],
       nextHop: '192.0.2.9',
-      localPref: random.pick([100, 100, 200]),
+      localPref: random.pick([100, 100, 100, 200]),
       ...(random.chance(50) ? { med: random.below(100) } : {}),
       ...(random.chance(50) ? { communities: [65001 * 65536 + random.below(5)] } : {}),
     };
-    this.#send(this.#honest, message(2, announcement([{ prefix }], attributes, PLAIN_MANNER)));
-    this.model.announce('honest', prefix, attributes);
+    this.#send(end, message(2, announcement([{ prefix }], attributes, PLAIN_MANNER)));
+    this.model.announce(id, prefix, attributes);
   }
 
   #send(end: MemoryEnd, bytes: Uint8Array): void {
