@@ -129,7 +129,7 @@ export class UnnumberedPeers {
     const peer = this.#host.create(address, { ...entry.options, interface: interfaceName }, false);
     entry.key = peer.session.key;
     entry.heardAtMs = nowMs;
-    peer.disabled = before?.disabled ?? entry.waiting.disabled;
+    peer.disabled ||= before?.disabled ?? entry.waiting.disabled;
     const text = formatAddress(address);
     this.#host.log.info({ interface: interfaceName, peer: text }, `${interfaceName}: found ${text}`);
     peer.start();

@@ -108,8 +108,9 @@ export class Rib {
    */
   establish(peer: RibPeer, session: RibSession, keepStale: readonly Family[]): void {
     this.#sweepGone();
-    // Routes kept from the previous session were reflected and ranked under its identifier and type.
+    // Routes kept from the previous session were reflected and ranked under its identifier and type, judged under its AS.
     const sameSpeaker =
+      session.asn === peer.session.asn &&
       session.identifier === peer.session.identifier &&
       session.external === peer.session.external &&
       session.routeReflectorClient === peer.session.routeReflectorClient;

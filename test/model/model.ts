@@ -70,7 +70,11 @@ export class Model {
   establish(peer: Peer, { preserved = peer.families }: { preserved?: readonly Family[] } = {}): void {
     this.#established.add(peer.id);
     const before = this.#peers.get(peer.id) ?? peer;
-    const sameSpeaker = before.routerId === peer.routerId && before.type === peer.type && before.client === peer.client;
+    const sameSpeaker =
+      before.asn === peer.asn &&
+      before.routerId === peer.routerId &&
+      before.type === peer.type &&
+      before.client === peer.client;
     for (const [key, path] of this.#table(peer.id)) {
       const family = familyOfPrefix(path.prefix);
       if (!sameSpeaker || !preserved.includes(family) || !peer.families.includes(family)) {

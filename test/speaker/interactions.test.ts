@@ -248,3 +248,24 @@ t.test('limits.messageRate and graceful restart: what waits to be read is not go
     return node.best().join() === A;
   }, 'and End-of-RIB');
 });
+
+t.test('who comes back with another AS number is somebody else', async (t) => {
+  const rig = new Rig(t);
+  const address = rig.address(2);
+  const listenRanges = [{ prefix: rig.range, asn: 'external', import: 'accept' }];
+  const node = await rig.reflector({ address: rig.address(1), clock: new FakeClock(), config: { listenRanges } });
+  const as = (asn: number) => {
+    const own = capabilities({}).map((one) => (one.kind === 'fourOctetAs' ? { ...one, asn } : one));
+    return rig.peer(node, { address, asn, capabilities: own, endOfRib: false });
+  };
+  const first = await as(65001);
+  first.announce([A], { nextHop: HOP, asPath: [65001] });
+  await until(() => node.best().length === 1, 'a route');
+  await first.close();
+  await until(() => node.peer(address).state !== 'Established', 'the loss');
+  t.same(node.best(), [A], 'kept');
+  const second = await as(65002);
+  second.announce([B], { nextHop: HOP, asPath: [65002] });
+  await until(() => node.best().includes(B), 'a route of its own');
+  t.same(node.best(), [B]);
+});
