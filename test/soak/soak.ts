@@ -450,7 +450,8 @@ function linesAbout(lost: readonly string[], log: string): string[] {
 async function untilSame(compare: () => Promise<string[]>): Promise<string[]> {
   const endMs = performance.now() + WAIT_MS / 2;
   for (;;) {
-    const differences = await compare();
+    // A peer that is just coming back is not there to be asked.
+    const differences = await compare().catch((error: unknown) => [String(error)]);
     if (differences.length === 0 || performance.now() > endMs) return differences;
     await sleep(200);
   }
