@@ -22,24 +22,28 @@ t.test('both Up, changed live, switched off and on: the session does not notice'
     multihop: false,
     intervalMs: 300,
     remoteMultiplier: 3,
-    flaps: 0,
     error: null,
   });
   t.ok(ofA().bfd!.localDiscriminator! > 0 && ofA().bfd!.localDiscriminator === ofB().bfd!.remoteDiscriminator);
 
   t.match(await ends.apply('b', { bfd: FAST }), [/changed bfd/]);
   await until(() => ofA().bfd?.intervalMs === 100 && ofB().bfd?.detectionMs === 5000, 'the faster timers');
-  const before = ofA().bfd!.packetsIn;
+  // The default detects within a second, which a busy machine may take: from here on it is five.
+  await until(() => ofA().state === 'Established' && ofB().state === 'Established', 'the session');
+  const sessions = [ofA().sessionsEstablished, ofB().sessionsEstablished];
+  const { packetsIn: before, flaps } = ofA().bfd!;
   await until(() => ofA().bfd!.packetsIn > before + 20, 'packets at that pace');
+  t.equal(ofA().bfd!.flaps, flaps);
 
   // RFC 5882 §3.2: AdminDown is no failure.
   await ends.apply('b', {});
-  await until(() => ofA().bfd!.lastDown !== null, 'the end of BFD');
+  await until(() => ofA().bfd!.lastDown === 'administratively down at the peer', 'the end of BFD');
   t.equal(ofB().bfd, null);
-  t.match(ofA().bfd, { remoteState: 'AdminDown', lastDown: 'administratively down at the peer', flaps: 1 });
+  t.match(ofA().bfd, { remoteState: 'AdminDown', flaps: flaps + 1 });
   await ends.apply('b', { bfd: FAST });
   await until(() => ofA().bfd?.state === 'Up' && ofB().bfd?.state === 'Up', 'BFD again');
-  t.match([ofA(), ofB()], [{ state: 'Established', sessionsEstablished: 1 }, { sessionsEstablished: 1 }]);
+  t.match([ofA(), ofB()], [{ state: 'Established' }, { state: 'Established' }]);
+  t.same([ofA().sessionsEstablished, ofB().sessionsEstablished], sessions, 'the same sessions');
   t.same(a.summary().warnings, []);
 
   // Taken down for good, the session goes by its own NOTIFICATION.
