@@ -214,9 +214,10 @@ export class Speaker implements Queries {
     }
     const otherPolicies = POLICY_KEYS.filter((key) => changed.has(key));
     if (otherPolicies.length > 0) report.push(`policies: changed ${otherPolicies.join(', ')}`);
-    const otherGroups = [...changes.peers.changed, ...changes.listenRanges.changed].some(({ keys }) =>
-      keys.includes('group'),
-    );
+    // A range that comes or goes may take peers over, into another group.
+    const otherGroups =
+      changes.listenRanges.added.length + changes.listenRanges.removed.length > 0 ||
+      [...changes.peers.changed, ...changes.listenRanges.changed].some(({ keys }) => keys.includes('group'));
     this.#policies.prepare(this.#settings, this.#pipeline.rib, otherPolicies.length > 0 || otherGroups);
     if (changed.has('clientToClientReflection')) {
       report.push(`reflection between clients: ${settings.clientToClientReflection ? 'on' : 'off'}`);

@@ -153,6 +153,27 @@ t.test('a range of one address comes and goes within another: its settings hold 
   t.notOk(peers[1]!.closed);
 });
 
+t.test('a peer that gets into another group by another range: policies of others know', async (t) => {
+  const rig = new Rig(t);
+  const [one, two] = [rig.address(2), rig.address(3)];
+  const config = (narrow: boolean) => ({
+    groups: { old: { asn: 64512, routeReflectorClient: true }, new: { asn: 64512, routeReflectorClient: true } },
+    policies: { old: { statements: [{ match: { fromGroup: 'old' }, then: 'accept' }] } },
+    peers: [{ address: two, asn: 64512, passive: true, export: 'old' }],
+    listenRanges: [{ prefix: rig.range, group: 'old' }, ...(narrow ? [{ prefix: `${one}/32`, group: 'new' }] : [])],
+  });
+  const node = await rig.reflector({ address: rig.address(1), config: config(false) });
+  const [talker, listener] = [await rig.peer(node, { address: one }), await rig.peer(node, { address: two })];
+  talker.announce(['10.1.0.0/24'], { nextHop: HOP });
+  await listener.until((heard) => heard.routes.size === 1, 'a route of the group');
+  await node.reconfigure(config(true));
+  t.equal(node.peer(one).group, 'new');
+  await listener.until((heard) => heard.routes.size === 0, 'not of the group any more');
+  await node.reconfigure(config(false));
+  await listener.until((heard) => heard.routes.size === 1, 'of the group again');
+  t.notOk(talker.closed);
+});
+
 t.test('a configured peer becomes one of a range, and is configured again', async (t) => {
   const rig = new Rig(t);
   const address = rig.address(2);
