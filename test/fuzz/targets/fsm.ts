@@ -98,8 +98,13 @@ export const fsm: Target = {
     const script: string[] = [];
     const ends = new Set<MemoryEnd>();
     let messages = 0;
-    /** A good OPEN has come over them; something else than that and KEEPALIVE. */
-    const [opened, spoilt] = [new WeakSet<MemoryEnd>(), new WeakSet<MemoryEnd>()];
+    /** Over them: the session has said OPEN; then a good one has come to it; something else than that and KEEPALIVE. */
+    const [greeted, opened, spoilt] = [new WeakSet<MemoryEnd>(), new WeakSet<MemoryEnd>(), new WeakSet<MemoryEnd>()];
+    const listen = (end: MemoryEnd): Uint8Array[] => {
+      const heard = end.take();
+      if (heard.some((bytes) => bytes[18] === 1)) greeted.add(end);
+      return heard;
+    };
     const openEnds = (): MemoryEnd[] => {
       const dialled = network.dialled(PEER);
       if (dialled) ends.add(dialled);
@@ -125,8 +130,9 @@ export const fsm: Target = {
     };
     /** On the only connection there is: the answer must be the one of the RFC. */
     const say = (end: MemoryEnd, bytes: Uint8Array, openIsGood?: boolean): void => {
+      for (const one of openEnds()) listen(one);
       const collides = openIsGood === true && collision(end);
-      if (openIsGood === true) opened.add(end);
+      if (openIsGood === true && greeted.has(end)) opened.add(end);
       else if (bytes !== KEEPALIVE) spoilt.add(end);
       sayAlone(end, bytes, openIsGood);
       if (!collides) return;
@@ -146,7 +152,8 @@ export const fsm: Target = {
       const theirs = all.find((one) => one !== ours);
       if (all.length !== 2 || !ours || !theirs || !all.includes(ours) || session.established) return undefined;
       const other = end === ours ? theirs : ours;
-      if (opened.has(end) || !opened.has(other) || all.some((one) => spoilt.has(one))) return undefined;
+      if (!greeted.has(end) || opened.has(end) || !opened.has(other) || all.some((one) => spoilt.has(one)))
+        return undefined;
       return { ours, theirs };
     };
     const sayAlone = (end: MemoryEnd, bytes: Uint8Array, openIsGood?: boolean): void => {
@@ -216,7 +223,7 @@ export const fsm: Target = {
         script.push(`${jumps ? 'jump' : 'wait'} ${ms}`);
         const holdMs = (session.negotiated?.holdTimeSeconds ?? 0) * 1000;
         const downs = listener.events.filter((event) => event === 'down').length;
-        for (const one of all) one.take();
+        for (const one of all) listen(one);
         if (jumps) clock.jump(ms);
         else clock.advance(ms);
         // RFC 4271 §6.5: nothing has come for the hold time. Sooner it has not ended, and has told that it lives.
