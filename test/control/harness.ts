@@ -24,6 +24,9 @@ export async function startHarness(options: Partial<ControlOptions> = {}): Promi
     clock: systemClock,
     log: silentLog,
     ...options,
+  }).catch((error: unknown) => {
+    directory.remove();
+    throw error;
   });
   return {
     socket,
