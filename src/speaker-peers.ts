@@ -21,6 +21,8 @@ export class SpeakerPeers {
   readonly #peers = new Map<string, Peer>();
   /** Keys of peers that are disabled when they are made again. */
   readonly #disabled = new Set<string>();
+  /** Keys of peers that are about to be made again. */
+  readonly #changing = new Set<string>();
   readonly #ranges: ListenRanges;
   readonly #unnumbered: UnnumberedPeers;
   readonly #clock: Clock;
@@ -109,8 +111,8 @@ export class SpeakerPeers {
     for (const peer of changes.added) {
       // A peer that had come by a listen range is configured now.
       const dynamic = this.find(peer.address);
-      if (dynamic) await this.#removePeer(dynamic, CeaseSubcode.otherConfigurationChange);
-      this.add(peer);
+      if (dynamic) await this.#replace(dynamic, () => this.add(peer));
+      else this.add(peer);
       report.push(`peer ${peer.address}: added`);
     }
     return report;
@@ -125,6 +127,8 @@ export class SpeakerPeers {
     ];
     if (report.length === 0) return report;
     for (const peer of [...this.#peers.values()].filter((candidate) => candidate.dynamic)) {
+      // It may have gone while others were changed, and be back by the new settings.
+      if (this.#peers.get(peer.session.key) !== peer) continue;
       const range = this.#ranges.find(peer.address);
       if (!range) {
         await this.#removePeer(peer, CeaseSubcode.peerDeconfigured);
@@ -158,6 +162,7 @@ export class SpeakerPeers {
   /** A connection from an address that is not configured: a dynamic peer when a listen range covers it. */
   accept(address: Uint8Array, interfaceName: string | undefined): Peer['session'] | 'refused' | undefined {
     if (!this.#host) return undefined;
+    if (this.#changing.has(peerKey(address, interfaceName))) return 'refused';
     const neighbour = this.#unnumbered.connecting(address, interfaceName);
     if (neighbour) return neighbour.session;
     const range = this.#ranges.find(address);
@@ -213,6 +218,18 @@ export class SpeakerPeers {
     this.#removed();
   }
 
+  /** Nobody else gets the place while the old one says its last words. */
+  async #replace(peer: Peer, add: () => void): Promise<void> {
+    const { key } = peer.session;
+    this.#changing.add(key);
+    try {
+      await this.#removePeer(peer, CeaseSubcode.otherConfigurationChange);
+    } finally {
+      this.#changing.delete(key);
+    }
+    add();
+  }
+
   async #changePeer(
     peer: Peer,
     options: PeerOptions,
@@ -222,15 +239,14 @@ export class SpeakerPeers {
     const what = `peer ${peer.name}: changed ${keys.join(', ')}`;
     if (effect === 'session') {
       const { address, dynamic, disabled } = peer;
-      await this.#removePeer(peer, CeaseSubcode.otherConfigurationChange);
-      if (disabled) this.#disabled.add(peer.session.key);
-      if (dynamic) {
+      await this.#replace(peer, () => {
+        const { key } = peer.session;
+        if (disabled) this.#disabled.add(key);
+        if (!dynamic) this.#addPeer(address, options, false).start();
         // Who is away stays away.
-        if (disabled && this.#ranges.admit(peer.session.key, address)) this.#addDynamic(address, options);
-        return [`${what}; the session was closed`];
-      }
-      this.#addPeer(address, options, false).start();
-      return [`${what}; the session was closed and opened again`];
+        else if (disabled && this.#ranges.admit(key, address)) this.#addDynamic(address, options);
+      });
+      return [`${what}; the session was closed${dynamic ? '' : ' and opened again'}`];
     }
     const wasShutdown = peer.options.shutdown;
     peer.reconfigure(options);

@@ -174,6 +174,41 @@ t.test('a peer that gets into another group by another range: policies of others
   t.notOk(talker.closed);
 });
 
+t.test('a peer that is back before its change is through becomes no other one', async (t) => {
+  const rig = new Rig(t);
+  const address = rig.address(2);
+  const raw = await RawPeer.listen(address);
+  t.teardown(() => raw.close());
+  const listenRanges = [{ prefix: rig.range, asn: 64512, description: 'by range' }];
+  const named = (holdTime: number) => ({ address, asn: 64512, passive: true, holdTime, description: 'by name' });
+  const identifier = parseIpv4Number(address)!;
+  for (const [before, after] of [
+    [[named(90)], [named(60)]],
+    [[], [named(60)]],
+  ]) {
+    // On this clock nothing but its peer ends the old connection.
+    const config = { listenRanges, peers: before };
+    const node = await rig.reflector({ address: rig.address(1), clock: new FakeClock(), config });
+    const old = await raw.dial(node.address, node.port, address);
+    await old.establish({ identifier });
+    await until(() => node.speaker.peer(address)?.state === 'Established', 'Established');
+    // It reads nothing and leaves the connection open, so the change waits for it, and dials again meanwhile.
+    old.socket.pause();
+    const change = node.reconfigure({ peers: after });
+    await until(() => node.speaker.peer(address)?.state !== 'Established', 'the end');
+    const early = await raw.dial(node.address, node.port, address);
+    await until(() => early.closed, 'refused');
+    old.socket.destroy();
+    await change;
+    const again = await raw.dial(node.address, node.port, address);
+    await again.establish({ identifier });
+    await until(() => node.speaker.peer(address)?.state === 'Established', 'Established again');
+    t.equal(node.peer(address).description, 'by name');
+    t.equal(node.peer(address).holdTimeSeconds, 60);
+    await node.speaker.stop();
+  }
+});
+
 t.test('a configured peer becomes one of a range, and is configured again', async (t) => {
   const rig = new Rig(t);
   const address = rig.address(2);
