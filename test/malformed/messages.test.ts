@@ -16,6 +16,9 @@ const UNEXPECTED: Readonly<Record<State, number>> = { OpenSent: 1, OpenConfirm: 
 
 t.setTimeout(300_000);
 
+/** RFC 7313 §3.1. */
+const ENHANCED_REFRESH = [70, 0];
+
 /** Sends octets in a fresh session of this state; checks that it ends with this NOTIFICATION (undefined = without). */
 function ends(
   rig: Rig,
@@ -153,7 +156,7 @@ t.test('messages that a state does not expect (RFC 4271 §6.6, RFC 6608)', async
 });
 
 t.test('ROUTE-REFRESH (RFC 2918, RFC 7313)', async (t) => {
-  const rig = await Rig.open(INTERNAL);
+  const rig = await Rig.open(INTERNAL, {}, {}, ENHANCED_REFRESH);
   for (const length of [0, 1, 2, 3]) {
     const bytes = message(5, [0, 1, 0, 1].slice(0, length));
     ends(rig, 'Established', bytes, `length ${length}`, [7, 1], bytes);
@@ -173,6 +176,16 @@ t.test('ROUTE-REFRESH (RFC 2918, RFC 7313)', async (t) => {
   rig.end.send(update(baseAttributes(INTERNAL), nlri(KEPT_PREFIX)));
   rig.settle();
   t.ok(rig.listenersHold(KEPT_PREFIX));
+  await rig.close();
+});
+
+t.test('ROUTE-REFRESH of who has not offered markers: the octet is reserved (RFC 2918 §3)', async (t) => {
+  const rig = await Rig.open(INTERNAL);
+  for (let octet = 0; octet < 256; octet++) {
+    lives(rig, message(5, [0, 1, octet, 1]), `octet ${octet}`);
+    lives(rig, message(5, [0, 1, octet, 1, 0]), `octet ${octet}, and one more`);
+  }
+  t.ok(rig.listenersHold(KEPT_PREFIX), 'nothing begins or ends');
   await rig.close();
 });
 

@@ -154,7 +154,7 @@ t.test('a change in the middle is as good as from the beginning', (t) => {
   if (result.failed) {
     const [history, all, sliced] = result.counterexample!;
     throw new Error(
-      `${describe(history)}\n${JSON.stringify(all)}\nin slices: ${sliced}\n${String(result.errorInstance)}`,
+      `seed ${result.seed}: ${describe(history)}\n${JSON.stringify(all)}\nin slices: ${sliced}\n${String(result.errorInstance)}`,
       {
         cause: result.errorInstance,
       },
