@@ -626,11 +626,17 @@ export class Exporter {
   }
 
   #markTable(member: Member): void {
-    const { prefixes } = member.group.rib;
-    const everyPath = member.group.sent !== undefined;
+    const { group, walk, peerId } = member;
+    const { prefixes } = group.rib;
+    const everyPath = group.sent !== undefined;
     for (let id = 1; id < prefixes.end; id++) {
       if (prefixes.bestAttribute[id] === 0) continue;
-      if (everyPath || this.#isExported(member.group, member.peerId, id)) member.mark(id);
+      // In a walk also what it has been told under another policy: who refreshes forgets what is not said again.
+      const isSaid =
+        everyPath ||
+        this.#isExported(group, peerId, id) ||
+        (walk !== undefined && this.#isExported(walk.toldUnder(id), peerId, id));
+      if (isSaid) member.mark(id);
     }
     member.cursor = 0;
     member.walkEnd = prefixes.end;

@@ -255,6 +255,21 @@ t.test('another policy and back in the middle of the walk: at most what has been
   t.end();
 });
 
+t.test('a refresh in the middle of the walk, then the policy of before: everything is said again', (t) => {
+  for (const addPathLimit of [0, 2]) {
+    const world = new World(addPathLimit, 10);
+    world.repolicy(OTHER);
+    world.walk(1);
+    // What the receiver does not hear from now on goes (RFC 7313 §4), also what OTHER would refuse.
+    world.pipeline.exporter.refresh(world.member, {});
+    world.repolicy(PLAIN);
+    world.settle();
+    t.strictSame([...new Set(world.receiver.take().announced)], names(0, COUNT), `ADD-PATH ${addPathLimit}`);
+    world.check(t);
+  }
+  t.end();
+});
+
 t.test('a third policy in the middle of the walk, and changes of routes meanwhile', (t) => {
   for (const addPathLimit of [0, 2]) {
     const world = new World(addPathLimit, 10);
