@@ -7,8 +7,8 @@
  * B, A begins to hear of the prefix and B is told a withdrawal.
  */
 import { endOfRib } from 'bgp-parse';
-import { BATCH_PREFIXES, ChangeBatch } from '../rib/change-batch.js';
-import { PrefixFlag } from '../rib/columns/prefix-table.js';
+import { BATCH_PREFIXES } from '../rib/change-batch.js';
+import type { ChangeBatch } from '../rib/change-batch.js';
 import type { Identity } from '../rib/columns/attribute-pool.js';
 import type { FamilyRib } from '../rib/family-rib.js';
 import type { Rib } from '../rib/rib.js';
@@ -17,6 +17,7 @@ import type { SessionSink } from '../session/types.js';
 import { Verdict } from '../policy/export-filter.js';
 import type { EditedAttributes } from '../policy/export-filter.js';
 import { AdvertisedCounts } from './advertised-counts.js';
+import { BestExporter } from './best-exporter.js';
 import { defaultMessages } from './default-route.js';
 import { groupKey } from './group-parameters.js';
 import type { GroupParameters } from './group-parameters.js';
@@ -59,15 +60,11 @@ export class Exporter {
   /** See `#snapshotOf`. */
   #snapshot: { readonly group: UpdateGroup; readonly epoch: number; readonly paths: SentPaths } | undefined;
   readonly #attributes: OutgoingAttributes;
+  readonly #best: BestExporter;
   readonly #paths: PathExporter;
   readonly #counts: AdvertisedCounts;
   readonly #ids = new Int32Array(BATCH_PREFIXES);
-  /** What prefixes to be withdrawn had, beside `#ids`. */
-  readonly #oldAttribute = new Int32Array(BATCH_PREFIXES);
-  readonly #extraId = new Int32Array(BATCH_PREFIXES);
-  readonly #extraPeer = new Uint16Array(BATCH_PREFIXES);
   readonly #leftStream: Member[] = [];
-  readonly #syncBatch = new ChangeBatch();
 
   /** What has been taken to the groups last; of interest while it is being delivered. */
   #batch: ChangeBatch | undefined;
@@ -87,6 +84,7 @@ export class Exporter {
       },
       outOfTime,
     );
+    this.#best = new BestExporter(rib, this.writer);
     this.#paths = new PathExporter(rib, this.writer);
     this.#counts = new AdvertisedCounts(rib);
   }
@@ -188,7 +186,7 @@ export class Exporter {
     if (!old.ownDefault || group.ownDefault) return;
     const id = group.rib.find(new Uint8Array(group.rib.index === 0 ? 4 : 16), 0);
     // Without path identifiers the table's own default route, which will be said, takes its place.
-    if (!old.sent && id !== 0 && this.#isExported(group, peerId, id)) return;
+    if (!old.sent && id !== 0 && this.#best.isTold(group, peerId, id)) return;
     const message = old.ownDefault.withdrawal;
     sink.write(message, 0, message.length, 1);
   }
@@ -282,7 +280,7 @@ export class Exporter {
         continue;
       }
       const under = walk ? walk.toldUnder(id) : old;
-      const wasTold = prefixes.bestAttribute[id] !== 0 && this.#isExported(under, member.peerId, id);
+      const wasTold = prefixes.bestAttribute[id] !== 0 && this.#best.isTold(under, member.peerId, id);
       if (wasTold || member.isMarked(id)) fresh.mark(id);
     }
     return fresh;
@@ -363,7 +361,7 @@ export class Exporter {
     if (member.isMarked(id)) return [];
     if (!group.sent) {
       const { bestAttribute, bestPeer } = group.rib.prefixes;
-      if (!this.#isExported(group, peerId, id)) return [];
+      if (!this.#best.isTold(group, peerId, id)) return [];
       return [{ attribute: bestAttribute[id]!, source: bestPeer[id]!, pathId: undefined }];
     }
     const out = [];
@@ -424,7 +422,7 @@ export class Exporter {
       if (group.stream.length === 0) continue;
       if (!built) this.writer.buckets.build(batch);
       built = true;
-      this.#applyToGroup(group, batch);
+      this.#best.apply(group, batch, this.#members[rib.index]);
       this.#markLeft();
     }
   }
@@ -458,46 +456,13 @@ export class Exporter {
   #resyncMember(member: Member): void {
     this.#epoch++;
     const { group } = member;
-    const { rib, filter } = group;
-    const { prefixes } = rib;
-    const kind = this.#rib.peers.kind;
-    const flags = this.#rib.attributes.flags;
-    const batch = this.#syncBatch;
-    batch.clear();
     const taken = member.takeMarked(this.#ids, BATCH_PREFIXES);
     if (group.sent) {
       member.wasTold = true;
       this.#paths.resync(group, member, this.#ids, taken);
-      this.#afterResync(member);
-      return;
+    } else {
+      this.#best.resync(group, member, this.#ids, taken);
     }
-    let withdrawn = 0;
-    for (let i = 0; i < taken; i++) {
-      const id = this.#ids[i]!;
-      const attribute = prefixes.bestAttribute[id]!;
-      const source = prefixes.bestPeer[id]!;
-      if (
-        attribute !== 0 &&
-        source !== member.peerId &&
-        (prefixes.flags[id]! & PrefixFlag.held) === 0 &&
-        group.exports(flags[attribute]!, kind[source]!)
-      ) {
-        batch.add(id, 0, 0, attribute, source);
-      } else {
-        this.#ids[withdrawn++] = id;
-      }
-    }
-    this.writer.buckets.build(batch);
-    // What policy lets nobody hear of may have been told before. Who is never sure takes it back with the announcements.
-    if (filter !== undefined && this.writer.judge(group, filter, batch) && !filter.isUnsure) {
-      const { verdictAt } = this.writer;
-      for (let at = 0; at < batch.count; at++) {
-        if (verdictAt[at] === Verdict.rejected) this.#ids[withdrawn++] = batch.id[at]!;
-      }
-    }
-    if (withdrawn > 0) this.writer.writeWithdrawals(group, this.#ids, undefined, withdrawn, 0, member);
-    this.writer.writeAnnouncements(group, batch, undefined, true, member);
-    this.writer.flush(group, member);
     this.#afterResync(member);
   }
 
@@ -528,78 +493,6 @@ export class Exporter {
     if (!member.closing) return;
     member.sink.write(member.closing, 0, member.closing.length, 1);
     member.closing = undefined;
-  }
-
-  #applyToGroup(group: UpdateGroup, batch: ChangeBatch): void {
-    const buckets = this.writer.buckets;
-    const kind = this.#rib.peers.kind;
-    const flags = this.#rib.attributes.flags;
-    const ids = this.#ids;
-    const { rib, filter } = group;
-    const byPeer = this.#members[rib.index];
-    // What replaces something is asked for here, too.
-    const isJudged = filter !== undefined && buckets.oldSourceCount > 0;
-    const rejects = isJudged && this.writer.judge(group, filter, batch);
-    const { verdictAt } = this.writer;
-    const asksOld = filter !== undefined && !filter.isUnsure && filter.hasRejected;
-    let extras = 0;
-
-    for (let i = 0; i < buckets.oldSourceCount; i++) {
-      const oldSource = buckets.oldSources[i]!;
-      if (group.acceptsKind[kind[oldSource]!] === 0) continue;
-      let count = 0;
-      for (let at = buckets.oldHead[i]!; at >= 0; at = buckets.nextOld[at]!) {
-        const oldAttribute = batch.oldAttribute[at]!;
-        if ((flags[oldAttribute]! & group.refusedFlags) !== 0) continue;
-        const id = batch.id[at]!;
-        const attribute = batch.newAttribute[at]!;
-        const source = batch.newPeer[at]!;
-        const isTold =
-          attribute !== 0 &&
-          group.exports(flags[attribute]!, kind[source]!) &&
-          (!rejects || verdictAt[at] !== Verdict.rejected);
-        if (!isTold) {
-          this.#oldAttribute[count] = oldAttribute;
-          ids[count++] = id;
-          // The announcement takes the place of whatever was told, but where its source was among those who heard of it.
-        } else if (source !== oldSource && byPeer.get(source)?.group === group) {
-          if (asksOld && filter.judge(rib, id, oldAttribute, oldSource) === Verdict.rejected) continue;
-          this.#extraId[extras] = id;
-          this.#extraPeer[extras++] = source;
-        }
-      }
-      if (asksOld && count > 0) count = filter.keepTold(rib, ids, this.#oldAttribute, count, oldSource);
-      if (count > 0) {
-        this.writer.writeWithdrawals(group, ids, undefined, count, oldSource, undefined);
-      }
-    }
-    this.writer.writeAnnouncements(group, batch, undefined, isJudged, undefined);
-    this.writer.flush(group, undefined);
-    if (extras > 0) this.#withdrawFromSources(group, extras);
-  }
-
-  /** Members that have become the source of prefixes they had been told about. */
-  #withdrawFromSources(group: UpdateGroup, extras: number): void {
-    const byPeer = this.#members[group.rib.index];
-    let left = extras;
-    while (left > 0) {
-      const peerId = this.#extraPeer[0]!;
-      let count = 0;
-      let kept = 0;
-      for (let i = 0; i < left; i++) {
-        if (this.#extraPeer[i] === peerId) {
-          this.#ids[count++] = this.#extraId[i]!;
-        } else {
-          this.#extraId[kept] = this.#extraId[i]!;
-          this.#extraPeer[kept++] = this.#extraPeer[i]!;
-        }
-      }
-      left = kept;
-      const member = byPeer.get(peerId);
-      if (!member?.inStream) continue;
-      this.writer.writeWithdrawals(group, this.#ids, undefined, count, 0, member);
-      this.writer.flush(group, member);
-    }
   }
 
   #lag(member: Member): void {
@@ -634,20 +527,11 @@ export class Exporter {
       // In a walk also what it has been told under another policy: who refreshes forgets what is not said again.
       const isSaid =
         everyPath ||
-        this.#isExported(group, peerId, id) ||
-        (walk !== undefined && this.#isExported(walk.toldUnder(id), peerId, id));
+        this.#best.isTold(group, peerId, id) ||
+        (walk !== undefined && this.#best.isTold(walk.toldUnder(id), peerId, id));
       if (isSaid) member.mark(id);
     }
     member.cursor = 0;
     member.walkEnd = prefixes.end;
-  }
-
-  #isExported(group: UpdateGroup, peerId: number, id: number): boolean {
-    const { prefixes } = group.rib;
-    const attribute = prefixes.bestAttribute[id]!;
-    const source = prefixes.bestPeer[id]!;
-    if (attribute === 0 || source === peerId || (prefixes.flags[id]! & PrefixFlag.held) !== 0) return false;
-    if (!group.exports(this.#rib.attributes.flags[attribute]!, this.#rib.peers.kind[source]!)) return false;
-    return group.filter === undefined || group.filter.judge(group.rib, id, attribute, source) !== Verdict.rejected;
   }
 }
