@@ -89,8 +89,11 @@ function put(container: Container, name: string | number, value: unknown): void 
   Object.defineProperty(container, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
-/** Whether it is, or somewhere has, a secret: such a part is moved with its key only. */
-const isBare = (value: unknown): boolean => value === SECRET || (Array.isArray(value) && value.includes(SECRET));
+/** Whether it is a secret, or a list of some, with nothing that says so: such a part is moved with its key only. */
+const isBare = (value: unknown, depth = 0): boolean =>
+  Array.isArray(value)
+    ? depth < 4 && value.some((part) => isBare(part, depth + 1))
+    : typeof value === 'string' && value.includes(SECRET) && !/password/i.test(value);
 
 function damageValue(random: Random, value: unknown, other: unknown): void {
   const all = containersOf(value);
