@@ -7,15 +7,16 @@ import type { Path } from './problems.js';
 import { ROOT_KEYS } from './schema.js';
 import type { Keys } from './kinds.js';
 
-/** The names of keys with secrets. */
-const SECRET_NAMES = [...secretNames(ROOT_KEYS, new Set(), new Set())];
+/** All keys, and those of them with secrets. */
+const KNOWN_NAMES = keyNames(ROOT_KEYS, false, new Set(), new Set());
+const SECRET_NAMES = [...keyNames(ROOT_KEYS, true, new Set(), new Set())];
 const SECRET_NAME = new RegExp(SECRET_NAMES.join('|'), 'i');
 
-function secretNames(keys: Keys, found: Set<string>, seen: Set<Keys>): ReadonlySet<string> {
+function keyNames(keys: Keys, onlySecret: boolean, found: Set<string>, seen: Set<Keys>): ReadonlySet<string> {
   seen.add(keys);
   for (const [name, { secret, kind }] of Object.entries(keys)) {
-    if (secret) found.add(name);
-    if (kind.keys && !seen.has(kind.keys)) secretNames(kind.keys, found, seen);
+    if (secret || !onlySecret) found.add(name);
+    if (kind.keys && !seen.has(kind.keys)) keyNames(kind.keys, onlySecret, found, seen);
   }
   return found;
 }
@@ -30,9 +31,9 @@ export function lacksSecret(map: unknown): boolean {
   return SECRET_NAMES.some((name) => childOf(map, name) === null);
 }
 
-/** Behind a forgotten colon a key and its value are one text, and the next line may belong to it: `nodes password x`. */
+/** Without colon and space a key and its value are one text, and the next line may belong to it: `nodes password x`. */
 function mayHoldSecret(text: string): boolean {
-  return SECRET_NAME.test(text) && /[\s:=,]/.test(text);
+  return SECRET_NAME.test(text) && !KNOWN_NAMES.has(text);
 }
 
 const LONGEST_SHOWN = 40;
