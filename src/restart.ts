@@ -8,13 +8,11 @@
 import type { Settings } from './config/settings.js';
 import type { Peer } from './peer.js';
 import type { Pipeline } from './pipeline.js';
+import { PACED_AGAIN_MS, PACED_MOST_MS } from './stale-paths.js';
 import type { Cancel, Clock } from './support/clock.js';
 
 /** The wait where no peer has graceful restart configured. */
 const DEFAULT_WAIT_MS = 120_000;
-/** Of a peer we do not read all it says at once (`limits.messageRate`): so often it is asked again, up to the hour. */
-const PACED_AGAIN_MS = 10_000;
-const PACED_MOST_MS = 3_600_000;
 /** Dynamic peers are not known beforehand: they are taken for complete when none has come for this long. */
 const DYNAMIC_PEERS_QUIET_MS = 10_000;
 

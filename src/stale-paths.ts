@@ -18,9 +18,9 @@ import type { Log } from './support/log.js';
 
 /** What is still stale this long after the peer came back goes, End-of-RIB or not. */
 const STALE_PATHS_MS = 360_000;
-/** ... but for a peer of which we do not read all it says: then it is asked again so often, up to the hour. */
-const PACED_AGAIN_MS = 10_000;
-const PACED_MOST_MS = 3_600_000;
+/** ... but for a peer of which we do not read all it says (`limits.messageRate`): it is asked again so often, up to the hour. */
+export const PACED_AGAIN_MS = 10_000;
+export const PACED_MOST_MS = 3_600_000;
 
 export interface StalePathsHost {
   readonly name: string;

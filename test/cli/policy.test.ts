@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { runCli } from '../../src/cli/program.js';
 import type { PolicyTestDto } from '../../src/cli/commands/policy.js';
 import { temporaryDirectory } from '../control/fake-queries.js';
 import { startHarness } from '../control/harness.js';
+import { cli } from './run-cli.js';
 
 const FILE = `
 asn: 64512
@@ -25,18 +25,6 @@ policies:
   tag:
     statements: [{ set: { med: 5, nextHop: self } }]
 `;
-
-async function cli(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const code = await runCli(args, {
-    out: (text) => Promise.resolve(void (out += text)),
-    err: (text) => void (err += text),
-    columns: 80,
-    socket: undefined,
-    version: '0',
-  });
-  return { code, out, err };
-}
 
 t.test('policy test', async (t) => {
   const directory = temporaryDirectory();

@@ -11,12 +11,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { asPathToJson, formatAddress, formatOrigin } from 'bgp-parse';
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from 'bgp-parse';
-import { runCli } from '../../../src/cli/program.js';
 import type { PolicyTestDto } from '../../../src/cli/commands/policy.js';
 import { AsPathPattern, AsPathPatternError } from '../../../src/policy/as-path-pattern.js';
 import type { PolicyDefinitions } from '../../../src/policy/definition.js';
 import { u32 } from '../../malformed/fixtures/compose.js';
 import { CHAINS, OWN, OWN_AS, checkAgreement } from '../../policy/fixtures/agree.js';
+import { cli } from '../../cli/run-cli.js';
 import { definitions, routes } from '../../policy/fixtures/arbitrary.js';
 import type { Case } from '../../policy/fixtures/arbitrary.js';
 import { runNaively } from '../../policy/fixtures/naive.js';
@@ -34,18 +34,6 @@ const TOKENS = ['1', '2', '65001', '4294967295', '4294967296', '0', '.', '*', '+
 const WORDS = ['10.0.0.0/8', '10.0.0.1/8', '::/0', '2001:db8::/48', 'x', '', 'asPath=', 'asPath=1,2', 'asPath=1,x', 'asPath=,', 'communities=', 'communities=64512:1', 'communities=1:1,*:*', 'communities=rt:1:1', 'med=1', 'med=-1', 'med=1e9', 'med=', 'med=5=6', 'localPref=4294967296', 'origin=igp', 'origin=toString', 'nextHop=self', 'nextHop=::1', 'nextHop=\u001b[2J', 'peer=192.0.2.1', 'peer=%eth0', 'peer=fe80::1%eth0', 'peer=%', 'peerAsn=1', 'type=local', 'type=__proto__', '__proto__=1', 'constructor=2', '=', 'a=b']; // prettier-ignore
 const FIELDS = ['prefix', 'communities', 'largeCommunities', 'extendedCommunities', 'asPath', 'origin', 'nextHop', 'peer', 'peerAsn', 'type', 'med', 'localPref', '__proto__', 'constructor', 'stale']; // prettier-ignore
 const VALUES: readonly unknown[] = [null, true, 0, -1, 1.5, 5, 4294967296, '', 'x', '10.0.0.0/8', '::1', 'igp', 'local', 'self', '192.0.2.1', '%eth0', '\u009b2J', [], [1, 2], [[1, 2]], [[]], [[[1]]], ['64512:1'], ['1:1:1', 'rt:1:1'], ['*:*'], [null], [{}], [{ confedSequence: [1] }], [{ confedSet: [2, 3] }, 4], [{ confedSet: 5 }], {}, { length: 3 }, Array(300).fill(1), [Array(300).fill(1)], Array(17_000).fill(1), Array(17_000).fill('1:1')]; // prettier-ignore
-
-async function cli(args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const code = await runCli(args, {
-    out: (text) => Promise.resolve(void (out += text)),
-    err: (text) => void (err += text),
-    columns: 80,
-    socket: undefined,
-    version: '0',
-  });
-  return { code, out, err };
-}
 
 function hostileRoute(random: Random): string {
   if (random.chance(40)) return Array.from({ length: random.below(5) }, () => random.pick(WORDS)).join(random.pick([' ', ' ', '  ', '\t', '\n'])); // prettier-ignore
@@ -106,7 +94,7 @@ async function checkCommands(
     const direction = random.pick(['import', 'export'] as const);
     const args = [...(random.chance(50) ? ['--json'] : []), 'policy', 'test', file, '--policy', ...chain];
     if (direction === 'export') args.push('--export');
-    const { code, out, err } = await cli([...args, '--route', hostile]);
+    const { code, out, err } = await cli(...args, '--route', hostile);
     assert.ok(code >= 0 && code <= 2, `exit ${code}`);
     assert.ok(code === 0 ? out !== '' : err !== '', `nothing said of ${hostile}`);
     assert.doesNotMatch(args.includes('--json') ? err : out + err, HIDDEN, `of ${hostile}`);
@@ -118,7 +106,7 @@ async function checkCommands(
     const seen = { ...env, from: known, peer };
     const wanted = runNaively(chain, { definitions: all, direction: 'export', own: OWN, ownAs: OWN_AS, env: seen }, { prefix, attributes }); // prettier-ignore
     const route = JSON.stringify(shownRoute({ env, prefix, attributes }));
-    const { code, out, err } = await cli(['--json', 'policy', 'test', file, '--policy', ...chain, '--export', '--route', route]); // prettier-ignore
+    const { code, out, err } = await cli('--json', 'policy', 'test', file, '--policy', ...chain, '--export', '--route', route); // prettier-ignore
     assert.equal(code, 0, `${err} of ${route}`);
     const [result] = JSON.parse(out) as PolicyTestDto[];
     assert.equal(result!.accepted, wanted.accepted, `${route}: ${JSON.stringify(result)}`);
