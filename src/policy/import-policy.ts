@@ -95,15 +95,20 @@ export class ImportPolicy implements ImportFilter, AttributeMemo {
     }
   }
 
+  /** Different sets may have become the same one. */
+  forEachHeld(visit: (id: number) => void): void {
+    for (const memos of this.#memos) {
+      memos.forEach((received, verdict) => {
+        if (verdict > 0 && verdict !== received) visit(verdict);
+      });
+    }
+  }
+
   /** Nobody asks any more. */
   dispose(): void {
     this.#pool.dropMemo(this);
-    for (const memos of this.#memos) {
-      memos.forEach((received, verdict) => {
-        if (verdict > 0 && verdict !== received) this.#pool.release(verdict);
-      });
-      memos.clear();
-    }
+    this.forEachHeld((id) => this.#pool.release(id));
+    for (const memos of this.#memos) memos.clear();
   }
 
   #run(rib: FamilyRib, program: Program, place: PrefixAt, received: number, id: number): number {

@@ -1,5 +1,5 @@
 /** The order of due times, against sorting. */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { DueHeap, type Due } from '../../src/bfd/due-heap.js';
 
@@ -54,7 +54,7 @@ t.test('what is due is found, in any order of changes', (t) => {
       }
       return heap.size === 0 && items.length === 0;
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
   t.pass('300 runs');
   t.end();

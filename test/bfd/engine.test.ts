@@ -3,7 +3,7 @@
  * and what is not theirs. RFC 5880 §6.
  */
 import { BfdDiagnostic, BfdState, createBfdControl, encodeBfdControl } from 'bgp-parse';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { Engine, type EngineHost } from '../../src/bfd/engine.js';
 import { Side, Wire } from './fixtures/simulation.js';
@@ -391,7 +391,7 @@ t.test('whatever is changed when: no flap, both agree in the end, nobody sends f
       }
       return true;
     }),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
   t.pass('60 runs');
   t.end();

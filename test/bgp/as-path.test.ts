@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import t from 'tap';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import {
   type AsPathSegment,
   AttributeScan,
@@ -119,7 +119,7 @@ t.test('AS_PATH with AS4_PATH: the octets say what the RFC says', (t) => {
       );
       assert.equal(scan.hasConfedSegments, result.some(isConfed));
     }),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   );
   t.ok(merged > 300, `${merged} of 3000 paths were really merged`);
   t.end();
@@ -138,7 +138,7 @@ t.test('four-octet paths: summary and count against the value', (t) => {
       const times = asPath.flatMap(({ asns }) => asns).filter((each) => each === asn).length;
       assert.equal(countAs(scan.asPathBytes, scan.asPathStart, scan.asPathEnd, asn), times);
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
   t.equal(countAs(hex('0201fffffffe'), 0, 6, 4294967294), 1, 'above 2^31');
   t.equal(countAs(hex('02010000fc00 0201 0000fc00'), 0, 6, 64512), 1, 'not behind the end');

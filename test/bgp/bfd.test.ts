@@ -1,5 +1,5 @@
 /** BFD Control packets: vectors both ways, each reason to discard, and any octets at all. */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import {
   type BfdControl,
@@ -127,7 +127,7 @@ t.test('every packet comes back as it was', (t) => {
       t.equal(decodeBfdControl(bytes, 24, read), undefined);
       t.same(read, packet);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
   t.end();
 });
@@ -147,7 +147,7 @@ t.test('any octets give a packet or a fault, and what is taken is written the sa
       bytes[3] = 24;
       t.equal(toHex(out), toHex(bytes.subarray(0, 24)));
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
   t.ok(taken > 10, `${taken} were taken`);
   t.end();

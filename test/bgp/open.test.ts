@@ -1,6 +1,6 @@
 /** OPEN and capabilities: vectors both ways, RFC 9072, malformed ones with their NOTIFICATION. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import { BgpError, type Capability, type OpenMessage, decodeOpen, encodeOpen, findCapability } from 'bgp-parse';
 import { hex, message, toHex } from './hex.js';
 
@@ -232,7 +232,7 @@ t.test('what is encoded is decoded', (t) => {
         t.same(decodeOpen(bytes, 19, bytes.length), value);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
   t.end();
 });

@@ -1,7 +1,7 @@
 /** Texts of attributes: known forms, and that every text is read as the octets it came from. */
 import assert from 'node:assert/strict';
 import t from 'tap';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import {
   SegmentType,
   asPathToJson,
@@ -82,7 +82,7 @@ t.test('extended communities (RFC 4360, RFC 5668, link bandwidth)', (t) => {
     fc.property(octets, (value) => {
       assert.equal(toHex(parseExtendedCommunity(formatExtendedCommunity(value))!), toHex(value));
     }),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   );
   t.end();
 });

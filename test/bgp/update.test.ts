@@ -1,6 +1,6 @@
 /** UPDATE, NLRI, End-of-RIB and attributes as values: vectors, round trips, splitting at the message length. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import {
   BgpError,
   type DecodedUpdate,
@@ -234,7 +234,7 @@ t.test('attributes: octets and value say the same', (t) => {
       t.same(decodeAttributes(bytes, 0, bytes.length), whole);
       t.equal(toHex(encodeAttributes(decodeAttributes(bytes, 0, bytes.length))), toHex(bytes));
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
   t.throws(
     () => encodeAttributes({ origin: 0, asPath: [], unknown: [{ flags: 0x80, code: 99, value: hex('00') }] }),
@@ -304,7 +304,7 @@ t.test('encodeUpdate and decodeUpdate are inverse, for every kind of session', (
               t.same(found, { withdrawn, nlri: reachable, reach: reached, unreach: unreached });
             },
           ),
-          { numRuns: 25 },
+          { numRuns: runs(25) },
         );
       }
     }

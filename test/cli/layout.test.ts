@@ -1,5 +1,5 @@
 /** Columns: nothing is cut, what can fit fits, and a wide word gets its own line. */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { layoutPairs, layoutRow, planWidths, wrap, type Column } from '../../src/cli/output/layout.js';
 
@@ -57,7 +57,7 @@ t.test('properties', (t) => {
       const fits = shown.every((value, index) => value.split(' ').every((part) => part.length <= widths[index]!));
       return !fits || text.split('\n').every((line) => line.length <= total);
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
   t.pass('rows keep their words and their width');
   t.end();

@@ -1,5 +1,5 @@
 /** What a reload would touch. */
-import fc from 'fast-check';
+import fc from '../fixtures/properties.js';
 import t from 'tap';
 import { diffSettings } from '../../src/config/diff.js';
 import { parseConfig } from '../../src/config/load.js';

@@ -1,5 +1,5 @@
 /** Whatever stands in the file: settings or problems with places inside the text, never a crash, never a secret. */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { parseConfig } from '../../src/config/load.js';
 import { ConfigError } from '../../src/config/problems.js';
@@ -48,7 +48,7 @@ const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
 t.test('any text', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.string({ maxLength: 200, unit: 'binary' }), async (text) => void (await judge(text))),
-    { numRuns: 1500 },
+    { numRuns: runs(1500) },
   );
   const fragments = fc.constantFrom(
     'asn: 1',
@@ -82,7 +82,7 @@ t.test('any text', async (t) => {
   );
   await fc.assert(
     fc.asyncProperty(fc.array(fragments, { maxLength: 40 }), async (parts) => void (await judge(parts.join('')))),
-    { numRuns: 1500 },
+    { numRuns: runs(1500) },
   );
   t.pass('settings or places');
 });
@@ -94,7 +94,7 @@ t.test('any values under the known keys', async (t) => {
       await judge(JSON.stringify(value));
       await judge(JSON.stringify(value, null, 2));
     }),
-    { numRuns: 1500 },
+    { numRuns: runs(1500) },
   );
   t.pass('settings or places');
 });
@@ -129,7 +129,7 @@ t.test('what is good is taken, from JSON as from YAML', async (t) => {
         peers.map((peer) => peer.address),
       );
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 
@@ -150,7 +150,7 @@ t.test('a bad value is reported at its own place', async (t) => {
       t.equal(problem?.line, 3 + index);
       t.equal(lines[2 + index]!.slice(problem!.column - 1)[0], '7');
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 
@@ -186,7 +186,7 @@ t.test('no way to a secret', async (t) => {
       const result = await judge(`asn: 64512\npeers:\n- address: 10.0.0.1\n  ${wrap(value)}\n`);
       if (result instanceof ConfigError && result.message.includes(value)) throw new Error(`shown: ${result.message}`);
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
   t.pass('never shown');
 });

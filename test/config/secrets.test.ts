@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { diffSettings } from '../../src/config/diff.js';
 import { loadConfig, parseConfig } from '../../src/config/load.js';
@@ -85,7 +85,7 @@ t.test('damaged files: no error shows a part of a secret', async (t) => {
         if (said.includes(MARK)) throw new Error(`shown in: ${said}`, { cause: error });
       }
     }),
-    { numRuns: 4000 },
+    { numRuns: runs(4000) },
   );
   t.ok(refused > 1000, `${refused} damaged files were refused`);
 });

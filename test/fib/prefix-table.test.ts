@@ -1,5 +1,5 @@
 /** Rows against a Map, with removal and reuse; longest match against a scan. */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import { RouteMessage } from 'netlink';
 import t from 'tap';
 import { FamilyTable } from '../../src/fib/family-table.js';
@@ -37,7 +37,7 @@ t.test('rows: found, added, released and used again like entries of a Map', (t) 
         }
         if (new Set(model.values()).size !== model.size) throw new Error('a row given out twice');
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   }
   t.pass();
@@ -79,7 +79,7 @@ t.test('longest match: as a scan over all routes finds it', (t) => {
         candidates[0] && [candidates[0].length, candidates[0].priority],
       );
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
   t.end();
 });

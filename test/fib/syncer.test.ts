@@ -1,6 +1,6 @@
 /** The core on a kernel of Maps: whatever happens in whatever order, the kernel ends as wanted. */
 import { parseAddress } from 'bgp-parse';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import { RouteMessage } from 'netlink';
 import t from 'tap';
 import { unpackDifferences } from '../../src/fib/differences.js';
@@ -493,7 +493,7 @@ t.test('any history of wishes, foreign routes, sabotage, links, hints and overru
       b.syncer.removeAll();
       t.same(b.kernel.nexthops, new Map(), 'no object is left behind');
     }),
-    { numRuns: Number(process.env.TORTIE_RUNS ?? 1000) },
+    { numRuns: runs(1000) },
   );
   t.end();
 });

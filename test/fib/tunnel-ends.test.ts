@@ -1,6 +1,6 @@
 /** Which prefixes cover the end of a tunnel: as a scan over all ends finds it. */
 import { parseAddress, prefixContains } from 'bgp-parse';
-import fc from 'fast-check';
+import fc from '../fixtures/properties.js';
 import t from 'tap';
 import { TunnelEnds } from '../../src/fib/tunnel-ends.js';
 

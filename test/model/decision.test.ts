@@ -1,5 +1,5 @@
 /** The ladder by itself: independent of the order of arrival, and each step decides only what the ones before left open. */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import type { Path, PathAttributes, Peer } from './attributes.js';
 import { asPathLength } from './attributes.js';
@@ -66,7 +66,7 @@ for (const deterministicMed of [true, false]) {
           for (const loser of list) if (a.losers.get(loser) !== b.losers.get(loser)) throw new Error('another reason');
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
     t.end();
   });

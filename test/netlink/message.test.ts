@@ -1,6 +1,6 @@
 /** Framing and every message kind: what is written is read back, and lengths that lie are refused. */
 import * as nl from 'netlink';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 
 function readerOf(write: (writer: nl.MessageWriter) => void): nl.MessageReader {
@@ -81,7 +81,7 @@ t.test('routes: any route survives the round trip', (t) => {
       });
       t.same(together.bytes, apart.bytes);
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
   t.end();
 });
@@ -180,7 +180,7 @@ t.test('malformed octets are refused by name or read as they are, never run over
         if (!(error instanceof nl.NetlinkFormatError)) throw error;
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
   const short = new Uint8Array(20);
   new DataView(short.buffer).setUint32(0, 400, true);

@@ -1,10 +1,10 @@
 /** Compiled policies against the naive reading of the same definitions, over random policies and routes. */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { CHAINS, checkAgreement } from './fixtures/agree.js';
 import { definitions, routes } from './fixtures/arbitrary.js';
 
-const RUNS = Number(process.env['TORTIE_PROPERTY_RUNS'] ?? 1500);
+const RUNS = runs(1500);
 
 t.test('every verdict and every change is that of the naive reading', (t) => {
   const seen = { accepted: 0, edited: 0, lookedUp: 0, mixed: 0 };

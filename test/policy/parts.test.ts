@@ -1,5 +1,5 @@
 /** The parts of policies by themselves: texts, AS-path patterns and prefix sets, against readings that are naive. */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { parsePrefix, prefixContains } from 'bgp-parse';
 import { AsPathPattern } from '../../src/policy/as-path-pattern.js';
@@ -128,7 +128,7 @@ t.test('AS-path patterns: as regular expressions over letters; nested repetition
         if (ours !== expected) throw new Error(`${whole} on ${asns.join(' ')}: ${ours}`);
       },
     ),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   );
   const long = Array.from({ length: 250 }, () => 1);
   t.notOk(matches('^(1+)+(1*)*2$', long, long, long), 'a pattern that would never end elsewhere');
@@ -170,7 +170,7 @@ t.test('prefix sets', (t) => {
         return classes.isIn(id, set) === expected;
       });
     }),
-    { numRuns: 5000 },
+    { numRuns: runs(5000) },
   );
   const many = new PrefixClasses(
     Array.from({ length: 70 }, (_, i) => new PrefixSet([parsePrefixPattern(`10.0.0.0/8 ge ${8 + (i % 24)}`)!])),

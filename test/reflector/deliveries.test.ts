@@ -2,7 +2,7 @@
  * A fan-out that is cut into slices: with a clock on which turns run out of time, and refreshes, late joiners, frozen
  * and leaving members between the slices, everybody has in the end what the same history gives without any slicing.
  */
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { Client, busyClock, reflectingPipeline } from './fixtures/pipeline-rig.js';
 import { announce, withdraw } from './fixtures/say.js';
@@ -118,7 +118,7 @@ t.test('sliced and whole give the same tables', (t) => {
       slices += sliced.slices;
       return sliced.ownHeard === 0 && sliced.tables.every((table, index) => table === whole.tables[index]);
     }),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
   t.ok(slices > 100, `turns that ended in the middle of a fan-out: ${slices}`);
   t.end();

@@ -4,7 +4,7 @@
  * are unique per prefix, and never a path of its own. Members: all paths, two paths, the best alone.
  */
 import t from 'tap';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import { decodeUpdate, encodeUpdate, formatPrefix, parsePrefix } from 'bgp-parse';
 import type { DecodedUpdate, PathAttributes } from 'bgp-parse';
 import type { GroupParameters } from '../../src/export/group-parameters.js';
@@ -222,7 +222,7 @@ t.test('every receiver ends with exactly the paths its group may be told', (t) =
         if (want !== have) throw new Error(`receiver ${index}: holds ${have}, should hold ${want}`);
       }
     }),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   );
   t.pass('3000 histories');
   t.end();

@@ -3,11 +3,10 @@
  * touched, and what goes out to other peers is well-formed (RFC 7606 §2, §3).
  */
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { BgpError, Disposition } from 'bgp-parse';
 import type { Operation } from '../model/operations.js';
-import { RUNS } from './fixtures/check-property.js';
 import { RibHarness } from './fixtures/harness.js';
 import { histories, PREFIXES, SPEAKER } from './fixtures/histories.js';
 import { announcement, type Manner } from './fixtures/wire.js';
@@ -81,7 +80,7 @@ t.test('damaged messages harm nobody but their sender', (t) => {
       for (const { id } of peers) rib.advertised(id);
       rib.checkNothingIsLeft();
     }),
-    { numRuns: RUNS / 2 },
+    { numRuns: runs(1000) },
   );
   if (result.failed) {
     const [history, damages] = result.counterexample![0];

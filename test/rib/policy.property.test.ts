@@ -3,7 +3,7 @@
  * from the beginning, what each path has become is what policy says of it when asked anew, and nothing is left over.
  */
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { parsePrefix } from 'bgp-parse';
 import { LOOP_FLAGS } from '../../src/rib/columns/attribute-pool.js';
@@ -15,7 +15,7 @@ import { parseAddress } from 'bgp-parse';
 import type { Peer } from '../model/attributes.js';
 import type { Verdict } from '../model/operations.js';
 import { definitions } from '../policy/fixtures/arbitrary.js';
-import { RUNS, describe } from './fixtures/check-property.js';
+import { describe } from './fixtures/check-property.js';
 import { RibHarness } from './fixtures/harness.js';
 import type { Policing } from './fixtures/harness.js';
 import { PREFIXES, SPEAKER, histories } from './fixtures/histories.js';
@@ -150,7 +150,7 @@ t.test('a change in the middle is as good as from the beginning', (t) => {
       one.harness.checkNothingIsLeft();
     }
   });
-  const result = fc.check(property, { numRuns: Math.ceil(RUNS / 8) });
+  const result = fc.check(property, { numRuns: runs(250) });
   if (result.failed) {
     const [history, all, sliced] = result.counterexample!;
     throw new Error(

@@ -1,5 +1,5 @@
 /** `MessagePace`: over any time as many messages are read as its rate and a second's worth allow, and no fewer. */
-import fc from 'fast-check';
+import fc from '../fixtures/properties.js';
 import t from 'tap';
 import { MessagePace } from '../../src/session/message-pace.js';
 

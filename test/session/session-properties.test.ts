@@ -2,7 +2,7 @@
  * Whatever happens in whatever order: nothing throws, nothing is left behind. First the machine alone, then a session
  * against a peer that does random things over real TCP, on a fake clock.
  */
-import * as fc from 'fast-check';
+import fc, { runs } from '../fixtures/properties.js';
 import t from 'tap';
 import { encodeNotification, encodeRouteRefresh, keepaliveMessage } from 'bgp-parse';
 import { NOTIFYING_EVENTS, PLAIN_EVENTS, step } from '../../src/session/fsm.js';
@@ -52,7 +52,7 @@ t.test('the machine: no connection, timer or route survives its state', (t) => {
         if (talking && retryTimer) throw new Error(`${state}: the retry timer runs`);
       }
     }),
-    { numRuns: 5000 },
+    { numRuns: runs(5000) },
   );
   t.end();
 });
@@ -136,6 +136,6 @@ t.test('the session: random peers, random operators', async (t) => {
         await peer.close();
       },
     ),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
 });

@@ -86,6 +86,8 @@ export const BlockContext = {
 export interface AttributeMemo {
   /** The set is gone, its id will be another's. */
   forget(id: number): void;
+  /** Each set it holds references of, once for each of them. */
+  forEachHeld?(visit: (id: number) => void): void;
 }
 
 const CONTEXTS: readonly ScanContext[] = Array.from({ length: 8 }, (_, bits) => ({

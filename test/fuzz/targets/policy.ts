@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { rmSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import fc from '../../fixtures/properties.js';
 import { asPathToJson, formatAddress, formatOrigin } from 'bgp-parse';
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from 'bgp-parse';
 import type { PolicyTestDto } from '../../../src/cli/commands/policy.js';
