@@ -35,6 +35,13 @@ export default tseslint.config(
     rules: { '@typescript-eslint/no-floating-promises': 'off', 'no-console': 'off' },
   },
   {
+    files: ['test/**/*.ts'],
+    ignores: ['test/fixtures/properties.ts'],
+    rules: {
+      'no-restricted-imports': ['error', { name: 'fast-check', message: 'Take it from test/fixtures/properties.ts.' }],
+    },
+  },
+  {
     files: ['**/*.js', '**/*.mjs'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
   },
