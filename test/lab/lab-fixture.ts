@@ -1,13 +1,13 @@
 /** What the lab's tests share: when they cannot run, and a network that is removed whatever happens. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { PeerDto } from '../../src/control/dto.js';
 import { Network, type Segment } from '../../src/lab/network.js';
 import type { LabNode } from '../../src/lab/node.js';
 import { scenario, type Transport } from '../../src/lab/scenarios.js';
+import { lastAct } from '../fixtures/last-act.js';
 import { addSite, untilRouted, type Site } from '../../src/lab/site.js';
 
 export const BGPCTL = fileURLToPath(new URL('../../src/bgpctl.js', import.meta.url));
@@ -45,29 +45,13 @@ export async function testNetwork(
 ): Promise<{ network: Network; segment: Segment; watch: LabNode[] }> {
   const network = await Network.create({ ownerPid: process.pid, capabilities });
   const watch: LabNode[] = [];
-  const dismiss = guard(network.id);
+  const dismiss = lastAct('sleep 1; exec "$1" "$2" lab --clean "$3"', process.execPath, BGPCTL, network.id);
   t.teardown(async () => {
     if (!t.passing()) for (const node of watch) t.comment(`${node.host.name}:\n${await node.logTail(40)}`);
     await network.close();
     dismiss();
   });
   return { network, segment: await network.addSegment('lan'), watch };
-}
-
-/**
- * Removes the network when this process ends without having done so (a runner that has lost its patience kills it): the
- * end of its input tells the guard. Call what it gives when the network is gone.
- */
-function guard(id: string): () => void {
-  const script = 'read nothing; sleep 1; exec "$0" "$1" lab --clean "$2"';
-  const child = spawn('sh', ['-c', script, process.execPath, BGPCTL, id], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
-  child.unref();
-  (child.stdin as unknown as Socket).unref();
-  child.stdin.on('error', () => undefined);
-  return () => void child.kill('SIGKILL');
 }
 
 /** Directories and namespaces of a network (`tortie-<pid>-<n>`) or of all networks of a process (`tortie-<pid>`). */
