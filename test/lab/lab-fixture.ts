@@ -7,8 +7,8 @@ import type { PeerDto } from '../../src/control/dto.js';
 import { Network, type Segment } from '../../src/lab/network.js';
 import type { LabNode } from '../../src/lab/node.js';
 import { scenario, type Transport } from '../../src/lab/scenarios.js';
-import { lastAct } from '../fixtures/last-act.js';
 import { addSite, untilRouted, type Site } from '../../src/lab/site.js';
+import { lastAct } from '../fixtures/last-act.js';
 
 export const BGPCTL = fileURLToPath(new URL('../../src/bgpctl.js', import.meta.url));
 const ROUTES_TIMEOUT_MS = 20_000;
